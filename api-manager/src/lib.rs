@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The API manager: trusts identity providers, exchanges their JWTs for opaque tokens (RFC 7523), and guards
+//! published APIs with those tokens.
+//!
+//! `http` speaks, `flows` act, `domain` decides, `storage` remembers, `issuers` vouch, `gateway` guards.
+
+pub mod app;
+pub mod bootstrap;
+pub mod changes;
+pub mod domain;
+pub mod flows;
+pub mod gateway;
+pub mod http;
+pub mod issuers;
+pub mod settings;
+pub mod storage;
+
+pub use bootstrap::{Running, StartError, run};
+pub use settings::Settings;

@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod clock;
 pub mod credentials;
+pub mod field_error;
 pub mod ids;
 pub mod jose;
 pub mod jwk;

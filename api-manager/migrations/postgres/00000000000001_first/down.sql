@@ -1,0 +1,12 @@
+DROP TABLE revocations;
+DROP TABLE grants;
+DROP TABLE subscriptions;
+DROP TABLE application_keys;
+DROP TABLE applications;
+DROP TABLE lifecycle_events;
+DROP TABLE apis;
+DROP TABLE tiers;
+DROP TABLE used_assertions;
+DROP TABLE identity_providers;
+DROP TABLE revisions;
+DROP TABLE administrators;

@@ -1,0 +1,28 @@
+//! What a request handler can reach.
+
+use shared_claims::clock::Clock;
+use shared_server::administrator::Administrator;
+use shared_server::database::Database;
+use shared_server::telemetry::Metrics;
+
+use crate::changes::Changes;
+use crate::issuers::Issuers;
+use crate::settings::Settings;
+
+/// The running server's parts, shared by every worker.
+pub struct App {
+    /// As the operator set them.
+    pub settings: Settings,
+    /// Where `now` comes from.
+    pub clock: Clock,
+    /// The database.
+    pub database: Database,
+    /// The bootstrap administrator.
+    pub administrator: Administrator,
+    /// The keys of trusted identity providers.
+    pub issuers: Issuers,
+    /// The way to the gateway of this process.
+    pub changes: Changes,
+    /// Counters.
+    pub metrics: Metrics,
+}

@@ -1,0 +1,13 @@
+//! Plain functions over plain values: what may be trusted, granted, admitted, changed. No clock, no I/O, no framework.
+
+pub mod actor;
+pub mod api;
+pub mod application;
+pub mod certificate;
+pub mod grant;
+pub mod identity_provider;
+pub mod ids;
+pub mod lifecycle;
+pub mod revocation;
+pub mod subscription;
+pub mod tier;

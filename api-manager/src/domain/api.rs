@@ -1,0 +1,143 @@
+//! A published API: where it answers, what it guards, where its traffic goes.
+
+use shared_claims::clock::UnixTime;
+use shared_claims::scope::ScopeSet;
+
+use super::application::KeyType;
+use super::ids::ApiId;
+use super::lifecycle::State;
+
+/// An API of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Its id.
+    pub id: ApiId,
+    /// Its display name.
+    pub name: String,
+    /// The first segments of its path, without slashes at either end, such as `pets` or `shop/pets`.
+    pub context: String,
+    /// The segment after the context, such as `1.0.0`.
+    pub version: String,
+    /// Where it is in its life.
+    pub state: State,
+    /// Who made it.
+    pub owner: String,
+    /// The rest.
+    pub definition: Definition,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When it was last changed.
+    pub updated_at: UnixTime,
+    /// Counts changes; the ETag.
+    pub revision: i64,
+}
+
+/// What a publisher says about an API besides its name and place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// For people.
+    pub description: String,
+    /// Where traffic goes, by key type.
+    pub backends: Backends,
+    /// What may be called.
+    pub operations: Vec<Operation>,
+    /// The tiers that a subscription may choose from.
+    pub tiers: Vec<String>,
+    /// For search.
+    pub tags: Vec<String>,
+    /// Who sees it in the catalogue.
+    pub visibility: Visibility,
+    /// Answers preflights and adds CORS headers; `None` leaves CORS to the backend.
+    pub cors: Option<Cors>,
+    /// Whether the backend gets a signed JWT about the caller.
+    pub backend_jwt: bool,
+    /// The most requests a second that reach the backend, over all callers.
+    pub max_tps: Option<u32>,
+    /// How long the backend may take.
+    pub timeouts: Timeouts,
+    /// Whether the caller's `Authorization` header is passed on; never by default.
+    pub forward_authorization: bool,
+    /// Whether the API also answers without the version segment.
+    pub default_version: bool,
+}
+
+/// Backend base URLs by key type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backends {
+    /// For production keys.
+    pub production: Vec<String>,
+    /// For sandbox keys.
+    pub sandbox: Vec<String>,
+}
+
+impl Backends {
+    /// The base URLs that keys of this type reach.
+    #[must_use]
+    pub fn of(&self, key_type: KeyType) -> &[String] {
+        match key_type {
+            KeyType::Production => &self.production,
+            KeyType::Sandbox => &self.sandbox,
+        }
+    }
+}
+
+/// One thing that may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The method in upper case, or `*` for any.
+    pub method: String,
+    /// A path below the API that begins with `/`; may end in `/*`, and holds `{name}` for one segment.
+    pub path: String,
+    /// Any one of these scopes will do; none means that no scope is asked for.
+    pub scopes: ScopeSet,
+    /// Who may call.
+    pub auth: OperationAuth,
+}
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationAuth {
+    /// A valid token of a subscribed application.
+    Token,
+    /// A token that stands for the application itself, with no person behind it.
+    Application,
+    /// Everybody.
+    None,
+}
+
+/// Who sees an API in the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody who may view APIs.
+    Public,
+    /// Its owner and administrators.
+    Private,
+}
+
+/// What other origins' pages may do with an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// Exact origins, or `*`.
+    pub allow_origins: Vec<String>,
+    /// Request headers that a page may send.
+    pub allow_headers: Vec<String>,
+    /// Whether a page may send credentials; not together with the origin `*`.
+    pub allow_credentials: bool,
+}
+
+/// How long the backend may take, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: u32,
+    /// Until the head of the answer is there.
+    pub first_byte: u32,
+    /// Between two pieces of the answer.
+    pub idle: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: 5_000, first_byte: 60_000, idle: 60_000 }
+    }
+}

@@ -1,0 +1,1 @@
+//! Certificates of identity providers, checked at upload.

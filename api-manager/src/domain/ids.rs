@@ -1,0 +1,24 @@
+//! The ids of the API manager's resources.
+
+use shared_claims::id_type;
+
+id_type!(
+    /// A trusted identity provider.
+    IdentityProviderId
+);
+id_type!(
+    /// A published API, of one version.
+    ApiId
+);
+id_type!(
+    /// A developer's application.
+    ApplicationId
+);
+id_type!(
+    /// An application's subscription to an API.
+    SubscriptionId
+);
+id_type!(
+    /// What one opaque token stands for.
+    GrantId
+);

@@ -1,0 +1,1 @@
+//! One file for each thing that a caller can make happen: load, decide, save, in that order. No actix types.

@@ -1,0 +1,1 @@
+//! Turns requests into types and results into responses. Knows actix, never SQL.

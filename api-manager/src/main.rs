@@ -1,0 +1,3 @@
+//! The api-manager's command line.
+
+fn main() {}

@@ -1,0 +1,106 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
+
+use super::*;
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+fn database(directory: &std::path::Path) -> Database {
+    let url = DatabaseUrl::parse("sqlite://test.db", directory).unwrap();
+    Database::open(&url, 4).unwrap()
+}
+
+async fn execute(database: &Database, sql: &'static str) -> Result<usize, StorageError> {
+    database.write(move |c| sql_query(sql).execute(c).map_err(StorageError::from)).await
+}
+
+async fn count(database: &Database) -> i64 {
+    let counted = database.read(|c| sql_query("SELECT count(*) AS n FROM t").get_result::<Count>(c).map_err(StorageError::from));
+    counted.await.unwrap().n
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_parallel_writers_all_get_through() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    let done = Arc::new(AtomicUsize::new(0));
+    let writers: Vec<_> = (0..200)
+        .map(|_| {
+            let (database, done) = (database.clone(), done.clone());
+            tokio::spawn(async move {
+                execute(&database, "INSERT INTO t SELECT count(*) FROM t").await.unwrap();
+                done.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+
+    assert_eq!((done.load(Ordering::SeqCst), count(&database).await), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_write_leaves_nothing_and_spoils_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    let (good, bad) = tokio::join!(
+        execute(&database, "INSERT INTO t VALUES (1)"),
+        database.write::<(), StorageError, _>(|c| {
+            sql_query("INSERT INTO t VALUES (2)").execute(c)?;
+            sql_query("INSERT INTO t VALUES (2)").execute(c)?;
+            Ok(())
+        })
+    );
+
+    assert_eq!((good, bad), (Ok(1), Err(StorageError::Duplicate)));
+    assert_eq!(count(&database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_a_write_is_an_error_and_the_writer_lives_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    let broken = database
+        .write::<(), StorageError, _>(|c| {
+            sql_query("INSERT INTO t VALUES (1)").execute(c)?;
+            panic!("on purpose")
+        })
+        .await;
+
+    assert!(matches!(broken, Err(StorageError::Fault(_))));
+    assert_eq!(execute(&database, "INSERT INTO t VALUES (1)").await, Ok(1));
+    assert_eq!(count(&database).await, 1);
+}
+
+#[test]
+fn a_url_without_a_known_scheme_is_refused_without_repeating_it() {
+    for bad in ["postgres:oops", "mysql://u:secret@h/d", "file.db", "sqlite://"] {
+        let refusal = DatabaseUrl::parse(bad, std::path::Path::new("/x")).unwrap_err();
+        assert!(!refusal.contains("secret"));
+    }
+    let url = DatabaseUrl::parse("postgres://u:secret@h/d", std::path::Path::new("/x")).unwrap();
+    assert!(!format!("{url:?}").contains("secret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_postgres_is_unavailable_not_a_hang() {
+    let url = DatabaseUrl::parse("postgres://u:p@127.0.0.1:1/d", std::path::Path::new("/x")).unwrap();
+    let database = Database::open(&url, 2).unwrap();
+    let answer = database.read::<(), StorageError, _>(|_| Ok(())).await;
+    assert!(matches!(answer, Err(StorageError::Unavailable(_))), "{answer:?}");
+}
