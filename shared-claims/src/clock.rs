@@ -36,7 +36,8 @@ impl UnixTime {
     #[must_use]
     pub fn rfc3339(self) -> String {
         const LAST: i64 = 253_402_300_799;
-        let moment = OffsetDateTime::from_unix_timestamp(self.0.clamp(0, LAST)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let moment =
+            OffsetDateTime::from_unix_timestamp(self.0.clamp(0, LAST)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         moment.format(&Rfc3339).unwrap_or_default()
     }
 }

@@ -44,12 +44,11 @@ impl Basic {
         if encoded.len() > LONGEST {
             return Err(BadBasic);
         }
-        let bytes = STANDARD
-            .decode(encoded)
-            .or_else(|_| STANDARD_NO_PAD.decode(encoded))
-            .map_err(|_| BadBasic)?;
+        let bytes =
+            STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).map_err(|_| BadBasic)?;
         // Some clients send ISO-8859-1 (RFC 7617 leaves the charset open); each of its bytes is the same code point.
-        let text = String::from_utf8(bytes).unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect());
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect());
         let (name, secret) = text.split_once(':').ok_or(BadBasic)?;
         if text.chars().any(char::is_control) {
             return Err(BadBasic);

@@ -49,6 +49,7 @@ mod tests {
     fn an_id_survives_its_text() {
         let id = ThingId::generate();
         assert_eq!(ThingId::parse(&id.to_string()), Some(id));
+        assert_eq!(id.as_bytes()[6] >> 4, 7, "version 7");
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl<'a> Compact<'a> {
             [_, _, _, _, _] => return Err(Malformed::Encrypted),
             _ => return Err(Malformed::NotThreeParts),
         };
-        let signing_input = token.as_bytes().get(..header.len() + 1 + payload.len()).ok_or(Malformed::NotThreeParts)?;
+        let signing_input =
+            token.as_bytes().get(..header.len() + 1 + payload.len()).ok_or(Malformed::NotThreeParts)?;
         if signature.is_empty() || !is_base64url(signature) {
             return Err(Malformed::NotBase64Url);
         }
@@ -273,15 +274,23 @@ mod tests {
 
     #[test]
     fn crit_zip_enc_and_b64_are_refused() {
-        for member in [r#""crit":["x"]"#, r#""crit":[]"#, r#""zip":"DEF""#, r#""enc":"A128GCM""#, r#""b64":false"#] {
-            assert_eq!(refusal(&format!(r#"{{"alg":"RS256",{member}}}"#), "{}"), Malformed::UnsupportedHeader);
+        for member in
+            [r#""crit":["x"]"#, r#""crit":[]"#, r#""zip":"DEF""#, r#""enc":"A128GCM""#, r#""b64":false"#]
+        {
+            assert_eq!(
+                refusal(&format!(r#"{{"alg":"RS256",{member}}}"#), "{}"),
+                Malformed::UnsupportedHeader
+            );
         }
     }
 
     #[test]
     fn only_jwt_types_are_read() {
         for typ in ["JWT", "jwt", "at+jwt", "AT+JWT", "application/jwt", "application/at+jwt"] {
-            assert!(Compact::parse(&token(&format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#), "{}")).is_ok(), "{typ}");
+            assert!(
+                Compact::parse(&token(&format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#), "{}")).is_ok(),
+                "{typ}"
+            );
         }
         for typ in ["dpop+jwt", "", "logout+jwt"] {
             assert_eq!(refusal(&format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#), "{}"), Malformed::ForeignType);
@@ -290,7 +299,8 @@ mod tests {
 
     #[test]
     fn an_algorithm_that_is_missing_empty_or_no_text_is_refused() {
-        for header in ["{}", r#"{"alg":""}"#, r#"{"alg":null}"#, r#"{"alg":5}"#, r#"{"alg":"RS256","kid":5}"#] {
+        for header in ["{}", r#"{"alg":""}"#, r#"{"alg":null}"#, r#"{"alg":5}"#, r#"{"alg":"RS256","kid":5}"#]
+        {
             assert_eq!(refusal(header, "{}"), Malformed::BadHeader, "{header}");
         }
     }

@@ -99,9 +99,13 @@ impl Jwk {
                 let (n, e) = (number(self.n.as_ref())?, number(self.e.as_ref())?);
                 Rsa::from_public_components(n, e).and_then(PKey::from_rsa)
             }
-            ("EC", Some("P-256")) => ec(Nid::X9_62_PRIME256V1, number(self.x.as_ref())?, number(self.y.as_ref())?),
+            ("EC", Some("P-256")) => {
+                ec(Nid::X9_62_PRIME256V1, number(self.x.as_ref())?, number(self.y.as_ref())?)
+            }
             ("EC", Some("P-384")) => ec(Nid::SECP384R1, number(self.x.as_ref())?, number(self.y.as_ref())?),
-            ("OKP", Some("Ed25519")) => PKey::public_key_from_raw_bytes(&bytes(self.x.as_ref())?, Id::ED25519),
+            ("OKP", Some("Ed25519")) => {
+                PKey::public_key_from_raw_bytes(&bytes(self.x.as_ref())?, Id::ED25519)
+            }
             _ => return Err(UnusableKey::Type),
         };
         PublicKey::new(key.map_err(|_| UnusableKey::Unreadable)?)
@@ -134,7 +138,12 @@ fn describe(key: &PublicKey) -> Result<Jwk, ErrorStack> {
     match key.kind() {
         KeyKind::Rsa => {
             let rsa = key.pkey().rsa()?;
-            Ok(Jwk { kty: "RSA".into(), n: encode(rsa.n().to_vec()), e: encode(rsa.e().to_vec()), ..Jwk::default() })
+            Ok(Jwk {
+                kty: "RSA".into(),
+                n: encode(rsa.n().to_vec()),
+                e: encode(rsa.e().to_vec()),
+                ..Jwk::default()
+            })
         }
         KeyKind::P256 | KeyKind::P384 => {
             let (crv, length) = if key.kind() == KeyKind::P256 { ("P-256", 32) } else { ("P-384", 48) };
@@ -204,7 +213,10 @@ mod tests {
         let symmetric: Jwk = serde_json::from_str(r#"{"kty":"oct","k":"c2VjcmV0"}"#).unwrap();
         assert_eq!(symmetric.public_key().unwrap_err(), UnusableKey::Type);
         let off_curve = r#"{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}"#;
-        assert_eq!(serde_json::from_str::<Jwk>(off_curve).unwrap().public_key().unwrap_err(), UnusableKey::Unreadable);
+        assert_eq!(
+            serde_json::from_str::<Jwk>(off_curve).unwrap().public_key().unwrap_err(),
+            UnusableKey::Unreadable
+        );
         let empty: Jwk = serde_json::from_str(r#"{"kty":"RSA"}"#).unwrap();
         assert_eq!(empty.public_key().unwrap_err(), UnusableKey::Unreadable);
     }

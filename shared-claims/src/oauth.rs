@@ -61,7 +61,11 @@ impl Form {
     /// The value of a parameter; an empty value counts as omitted.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.expose()).filter(|v| !v.is_empty())
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.expose())
+            .filter(|v| !v.is_empty())
     }
 
     /// The names present, in the order sent.
@@ -77,7 +81,8 @@ fn decode(bytes: &[u8]) -> Result<String, BadForm> {
         match byte {
             b'+' => decoded.push(b' '),
             b'%' => {
-                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).ok_or(BadForm::Encoding);
+                let mut digit =
+                    || rest.next().and_then(|b| char::from(b).to_digit(16)).ok_or(BadForm::Encoding);
                 let value = digit()? * 16 + digit()?;
                 decoded.push(u8::try_from(value).map_err(|_| BadForm::Encoding)?);
             }

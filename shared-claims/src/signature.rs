@@ -189,8 +189,10 @@ impl FromStr for Algorithm {
 }
 
 /// The parsed keys behind the handles that `jsonwebtoken` carries.
-static PRIVATE_KEYS: LazyLock<papaya::HashMap<[u8; 8], Arc<PKey<Private>>>> = LazyLock::new(papaya::HashMap::new);
-static PUBLIC_KEYS: LazyLock<papaya::HashMap<[u8; 8], Arc<PKey<Public>>>> = LazyLock::new(papaya::HashMap::new);
+static PRIVATE_KEYS: LazyLock<papaya::HashMap<[u8; 8], Arc<PKey<Private>>>> =
+    LazyLock::new(papaya::HashMap::new);
+static PUBLIC_KEYS: LazyLock<papaya::HashMap<[u8; 8], Arc<PKey<Public>>>> =
+    LazyLock::new(papaya::HashMap::new);
 static NEXT_HANDLE: AtomicU64 = AtomicU64::new(1);
 
 fn next_handle() -> [u8; 8] {
@@ -304,7 +306,11 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`SignatureError::Invalid`] where the algorithm does not fit the key, [`SignatureError::Failed`] otherwise.
-    pub fn sign<C: Serialize>(&self, signing: &SigningHeader<'_>, claims: &C) -> Result<String, SignatureError> {
+    pub fn sign<C: Serialize>(
+        &self,
+        signing: &SigningHeader<'_>,
+        claims: &C,
+    ) -> Result<String, SignatureError> {
         if signing.algorithm.key_kind() != self.kind {
             return Err(SignatureError::Invalid);
         }
@@ -389,7 +395,12 @@ impl PublicKey {
         if algorithm.key_kind() != self.kind || jwt.header.alg != algorithm.as_str() {
             return Err(SignatureError::Invalid);
         }
-        match jsonwebtoken::crypto::verify(jwt.signature, jwt.signing_input, &self.decoding, algorithm.library()) {
+        match jsonwebtoken::crypto::verify(
+            jwt.signature,
+            jwt.signing_input,
+            &self.decoding,
+            algorithm.library(),
+        ) {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(SignatureError::Invalid),
         }
@@ -440,14 +451,20 @@ struct OpensslVerifier {
     algorithm: Algorithm,
 }
 
-fn openssl_signer(algorithm: &jsonwebtoken::Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, JwtError> {
+fn openssl_signer(
+    algorithm: &jsonwebtoken::Algorithm,
+    key: &EncodingKey,
+) -> Result<Box<dyn JwtSigner>, JwtError> {
     let algorithm = Algorithm::of(*algorithm).ok_or(ErrorKind::InvalidAlgorithm)?;
     let handle: [u8; 8] = key.as_bytes().try_into().map_err(|_| ErrorKind::InvalidKeyFormat)?;
     let key = PRIVATE_KEYS.pin().get(&handle).cloned().ok_or(ErrorKind::InvalidKeyFormat)?;
     Ok(Box::new(OpensslSigner { key, algorithm }))
 }
 
-fn openssl_verifier(algorithm: &jsonwebtoken::Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, JwtError> {
+fn openssl_verifier(
+    algorithm: &jsonwebtoken::Algorithm,
+    key: &DecodingKey,
+) -> Result<Box<dyn JwtVerifier>, JwtError> {
     let algorithm = Algorithm::of(*algorithm).ok_or(ErrorKind::InvalidAlgorithm)?;
     let handle: [u8; 8] = key.try_get_as_bytes()?.try_into().map_err(|_| ErrorKind::InvalidKeyFormat)?;
     let key = PUBLIC_KEYS.pin().get(&handle).cloned().ok_or(ErrorKind::InvalidKeyFormat)?;
@@ -500,7 +517,12 @@ fn sign(key: &PKey<Private>, algorithm: Algorithm, message: &[u8]) -> Result<Vec
     Ok(joined)
 }
 
-fn verify(key: &PKey<Public>, algorithm: Algorithm, message: &[u8], presented: &[u8]) -> Result<bool, ErrorStack> {
+fn verify(
+    key: &PKey<Public>,
+    algorithm: Algorithm,
+    message: &[u8],
+    presented: &[u8],
+) -> Result<bool, ErrorStack> {
     if algorithm == Algorithm::EdDSA {
         return Verifier::new_without_digest(key)?.verify_oneshot(presented, message);
     }
@@ -513,7 +535,9 @@ fn verify(key: &PKey<Public>, algorithm: Algorithm, message: &[u8], presented: &
     let Some(half) = algorithm.ecdsa_half().and_then(|h| usize::try_from(h).ok()) else {
         return verifier.verify_oneshot(presented, message);
     };
-    let (Some(r), Some(s), true) = (presented.get(..half), presented.get(half..), presented.len() == 2 * half) else {
+    let (Some(r), Some(s), true) =
+        (presented.get(..half), presented.get(half..), presented.len() == 2 * half)
+    else {
         return Ok(false);
     };
     let r = openssl::bn::BigNum::from_slice(r)?;

@@ -61,7 +61,9 @@ impl Administrator {
         let kept = database.read(find).await?;
         let (hash, made) = match (kept, given) {
             (Some(hash), None) => (hash, None),
-            (Some(hash), Some(given)) if pool.verify(given.clone(), Some(hash.clone())).await? => (hash, None),
+            (Some(hash), Some(given)) if pool.verify(given.clone(), Some(hash.clone())).await? => {
+                (hash, None)
+            }
             (_, Some(given)) => (replace(database, pool.hash(given).await?).await?, None),
             (None, None) => {
                 let password = Secret::generate()?;

@@ -101,7 +101,13 @@ impl Fields {
     }
 
     /// A list of at most `most` texts of 1 to `longest` characters; `lines` allows line breaks in them.
-    pub fn texts(&mut self, name: &'static str, most: usize, longest: usize, lines: bool) -> Option<Vec<String>> {
+    pub fn texts(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        longest: usize,
+        lines: bool,
+    ) -> Option<Vec<String>> {
         let items = self.array(name, most)?;
         let mut texts = Vec::new();
         for (place, item) in items.into_iter().enumerate() {
@@ -111,7 +117,9 @@ impl Fields {
                 continue;
             };
             let fault = if lines {
-                (text.trim().is_empty()).then(|| "must not be empty".to_owned()).or_else(|| too_long(&text, longest))
+                (text.trim().is_empty())
+                    .then(|| "must not be empty".to_owned())
+                    .or_else(|| too_long(&text, longest))
             } else {
                 text_fault(&text, longest)
             };
@@ -166,12 +174,19 @@ impl Fields {
     }
 
     /// A list of at most `most` objects, each read by `inner`; bad fields are reported under `name[n].`.
-    pub fn objects<T>(&mut self, name: &'static str, most: usize, mut inner: impl FnMut(&mut Self) -> T) -> Option<Vec<T>> {
+    pub fn objects<T>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        mut inner: impl FnMut(&mut Self) -> T,
+    ) -> Option<Vec<T>> {
         let items = self.array(name, most)?;
         let mut read = Vec::new();
         for (place, item) in items.into_iter().enumerate() {
             match item {
-                Value::Object(members) => read.push(self.nested(members, format!("{name}[{place}]."), &mut inner)),
+                Value::Object(members) => {
+                    read.push(self.nested(members, format!("{name}[{place}]."), &mut inner))
+                }
                 _ => self.blame(&format!("{name}[{place}]"), "must be an object"),
             }
         }
@@ -205,7 +220,12 @@ impl Fields {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(self.errors)) }
     }
 
-    fn nested<T>(&mut self, members: Map<String, Value>, prefix: String, inner: impl FnOnce(&mut Self) -> T) -> T {
+    fn nested<T>(
+        &mut self,
+        members: Map<String, Value>,
+        prefix: String,
+        inner: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let mut fields = Self::of(members, format!("{}{prefix}", self.prefix));
         let read = inner(&mut fields);
         fields.blame_unknown();
@@ -214,7 +234,8 @@ impl Fields {
     }
 
     fn blame_unknown(&mut self) {
-        let unknown: Vec<String> = self.members.keys().take(20).map(|name| shared_claims::oauth::printable(name)).collect();
+        let unknown: Vec<String> =
+            self.members.keys().take(20).map(|name| shared_claims::oauth::printable(name)).collect();
         for name in unknown {
             let known = self.known.join(", ");
             self.blame(&name, format!("is not a field of this resource; the fields are: {known}"));
@@ -223,7 +244,9 @@ impl Fields {
 
     fn array(&mut self, name: &'static str, most: usize) -> Option<Vec<Value>> {
         match self.take(name)? {
-            Value::Array(items) if items.len() > most => self.blame(name, format!("has too many items; at most {most} are accepted")),
+            Value::Array(items) if items.len() > most => {
+                self.blame(name, format!("has too many items; at most {most} are accepted"))
+            }
             Value::Array(items) => return Some(items),
             _ => self.blame(name, "must be a list"),
         }
@@ -242,7 +265,8 @@ fn text_fault(text: &str, longest: usize) -> Option<String> {
 }
 
 fn too_long(text: &str, longest: usize) -> Option<String> {
-    (text.chars().count() > longest).then(|| format!("is too long; at most {longest} characters are accepted"))
+    (text.chars().count() > longest)
+        .then(|| format!("is too long; at most {longest} characters are accepted"))
 }
 
 /// Reads a request body of at most `longest` bytes.
@@ -267,15 +291,19 @@ impl FromRequest for Fields {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|value| {
-            let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
-        });
+        let is_json =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|value| {
+                let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+                media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+            });
         let mut payload = payload.take();
         Box::pin(async move {
             // A form or text/plain is what a foreign page can send without asking (CSRF), so it is never read as JSON.
             if !is_json {
-                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json"));
+                return Err(Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "send Content-Type: application/json",
+                ));
             }
             Self::read(&bounded_body(&mut payload, LONGEST_BODY).await?)
         })

@@ -51,7 +51,9 @@ async fn ready(health: web::Data<Health>) -> HttpResponse {
     if health.is_ready().await {
         HttpResponse::Ok().json(serde_json::json!({"status": "ready"}))
     } else {
-        HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "1")).json(serde_json::json!({"status": "not ready"}))
+        HttpResponse::ServiceUnavailable()
+            .insert_header(("Retry-After", "1"))
+            .json(serde_json::json!({"status": "not ready"}))
     }
 }
 

@@ -73,7 +73,10 @@ impl OAuthError {
     /// 503 with `Retry-After`.
     #[must_use]
     pub fn unavailable() -> Self {
-        Self::new(ErrorCode::TemporarilyUnavailable, "The server is busy or its database is away; try again shortly.")
+        Self::new(
+            ErrorCode::TemporarilyUnavailable,
+            "The server is busy or its database is away; try again shortly.",
+        )
     }
 
     fn with_status(self, status: StatusCode) -> Self {
@@ -135,7 +138,10 @@ pub fn no_store(body: &impl Serialize) -> HttpResponse {
 }
 
 fn json(answer: &mut HttpResponseBuilder, body: &impl Serialize) -> HttpResponse {
-    answer.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache")).json(body)
+    answer
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::PRAGMA, "no-cache"))
+        .json(body)
 }
 
 /// How the caller of an OAuth endpoint said who it is.
@@ -182,7 +188,9 @@ impl FromRequest for OAuthRequest {
         Box::pin(async move {
             let authorization = checked?;
             let body = bounded_body(&mut payload, LONGEST_FORM).await.map_err(|problem| {
-                let error = OAuthError::invalid_request("The request body is too long or broke off; at most 64 KiB are read.");
+                let error = OAuthError::invalid_request(
+                    "The request body is too long or broke off; at most 64 KiB are read.",
+                );
                 error.with_status(problem.status())
             })?;
             let form = Form::parse(&body).map_err(|e| OAuthError::invalid_request(e.to_string()))?;
@@ -201,8 +209,16 @@ enum Authorization {
 /// What can be refused before the body is read.
 fn check_head(request: &HttpRequest) -> Result<Authorization, OAuthError> {
     // Parameters in a URL end up in logs, histories and Referer headers (RFC 6749, section 2.3.1).
-    const SENSITIVE: [&str; 8] =
-        ["client_secret", "password", "assertion", "token", "access_token", "refresh_token", "code", "client_assertion"];
+    const SENSITIVE: [&str; 8] = [
+        "client_secret",
+        "password",
+        "assertion",
+        "token",
+        "access_token",
+        "refresh_token",
+        "code",
+        "client_assertion",
+    ];
     let names = request.query_string().split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     for name in names {
         let name = Form::parse(name.as_bytes()).ok();
@@ -212,13 +228,17 @@ fn check_head(request: &HttpRequest) -> Result<Authorization, OAuthError> {
     }
 
     let authorization = authorization(request.headers())?;
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let content_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim();
     if !media.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         let description = "Send the parameters as application/x-www-form-urlencoded in the body.";
         return Err(OAuthError::invalid_request(description));
     }
-    let charset = content_type.split(';').skip(1).find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
+    let charset = content_type
+        .split(';')
+        .skip(1)
+        .find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(str::to_owned));
     if charset.is_some_and(|c| !matches!(c.trim_matches('"'), "utf-8" | "utf8" | "us-ascii")) {
         return Err(OAuthError::invalid_request("The charset of the form must be UTF-8."));
     }
@@ -254,7 +274,9 @@ fn presented_client(authorization: Authorization, form: &Form) -> Result<Present
             if basic.readings().iter().any(|pair| pair.name == id) {
                 Ok(PresentedClient::Basic(basic))
             } else {
-                Err(OAuthError::invalid_request("client_id in the body differs from the Authorization header."))
+                Err(OAuthError::invalid_request(
+                    "client_id in the body differs from the Authorization header.",
+                ))
             }
         }
         (Authorization::Basic(basic), None, None) => Ok(PresentedClient::Basic(basic)),
@@ -263,7 +285,9 @@ fn presented_client(authorization: Authorization, form: &Form) -> Result<Present
             Ok(PresentedClient::Body(Pair { name: id.to_owned(), secret: Secret::new(secret) }))
         }
         (Authorization::Absent, Some(id), None) => Ok(PresentedClient::Named(id.to_owned())),
-        (Authorization::Absent, None, Some(_)) => Err(OAuthError::invalid_request("Missing parameters: client_id.")),
+        (Authorization::Absent, None, Some(_)) => {
+            Err(OAuthError::invalid_request("Missing parameters: client_id."))
+        }
         (Authorization::Absent, None, None) => Ok(PresentedClient::Absent),
     }
 }

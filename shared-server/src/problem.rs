@@ -32,7 +32,14 @@ struct Body<'a> {
 impl Problem {
     /// A problem of any status.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), challenges: Vec::new(), allow: None, retry_after: None }
+        Self {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            challenges: Vec::new(),
+            allow: None,
+            retry_after: None,
+        }
     }
 
     /// 422: the named fields are wrong. All of them, in one answer.
@@ -119,7 +126,9 @@ impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Duplicate => Self::conflict("it exists already"),
-            StorageError::InUse => Self::conflict("something else still uses it, or what it refers to is gone"),
+            StorageError::InUse => {
+                Self::conflict("something else still uses it, or what it refers to is gone")
+            }
             StorageError::Busy => Self::unavailable("the server is busy; try again in a moment", 1),
             StorageError::Unavailable(cause) => {
                 log::error!(cause = cause.as_str(); "the database cannot be reached");

@@ -68,6 +68,7 @@ impl Loader {
     ///
     /// # Errors
     /// As [`Loader::new`]; also where a variable of ours is not Unicode.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn from_system(prefix: &'static str, config: Option<&Path>) -> Result<Self, SettingsError> {
         let (mut env, mut problems) = (Vec::new(), Vec::new());
         // Not `vars`, which panics on somebody else's variable that is not Unicode.

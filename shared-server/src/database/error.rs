@@ -28,7 +28,9 @@ impl From<DieselError> for StorageError {
             DieselError::DatabaseError(kind, information) => match kind {
                 DatabaseErrorKind::UniqueViolation => Self::Duplicate,
                 DatabaseErrorKind::ForeignKeyViolation => Self::InUse,
-                DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ReadOnlyTransaction => Self::Busy,
+                DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ReadOnlyTransaction => {
+                    Self::Busy
+                }
                 DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection => {
                     Self::Unavailable(information.message().to_owned())
                 }
@@ -44,9 +46,15 @@ impl From<DieselError> for StorageError {
 
 /// Diesel has no kind for these; the texts are those of SQLite and libpq.
 fn is_locked(message: &str) -> bool {
-    ["database is locked", "database table is locked", "lock timeout", "statement timeout", "deadlock detected"]
-        .iter()
-        .any(|text| message.contains(text))
+    [
+        "database is locked",
+        "database table is locked",
+        "lock timeout",
+        "statement timeout",
+        "deadlock detected",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
 }
 
 fn is_gone(message: &str) -> bool {

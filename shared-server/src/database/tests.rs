@@ -23,7 +23,9 @@ async fn execute(database: &Database, sql: &'static str) -> Result<usize, Storag
 }
 
 async fn count(database: &Database) -> i64 {
-    let counted = database.read(|c| sql_query("SELECT count(*) AS n FROM t").get_result::<Count>(c).map_err(StorageError::from));
+    let counted = database.read(|c| {
+        sql_query("SELECT count(*) AS n FROM t").get_result::<Count>(c).map_err(StorageError::from)
+    });
     counted.await.unwrap().n
 }
 

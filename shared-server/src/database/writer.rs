@@ -67,7 +67,9 @@ fn serve(mut connection: AnyConnection, mut queue: mpsc::Receiver<Job>) {
         let mut outcomes = Vec::new();
         // Immediate: a deferred transaction that reads first could not become a writer later.
         let begun = match &mut connection {
-            AnyConnection::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE"),
+            AnyConnection::Sqlite(sqlite) => {
+                AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")
+            }
             AnyConnection::Postgres(postgres) => AnsiTransactionManager::begin_transaction(postgres),
         };
         if let Err(error) = begun {
@@ -92,7 +94,9 @@ fn commit(connection: &mut AnyConnection) -> Result<(), StorageError> {
     committed.map_err(|error| {
         let cause = error.to_string();
         log::error!(cause = cause.as_str(); "a commit failed");
-        if let Err(error) = <AnyConnection as Connection>::TransactionManager::rollback_transaction(connection) {
+        if let Err(error) =
+            <AnyConnection as Connection>::TransactionManager::rollback_transaction(connection)
+        {
             log::debug!("nothing was left to roll back: {error}");
         }
         StorageError::from(error)
@@ -110,7 +114,9 @@ where
     let result = connection.transaction::<T, Wrapped<E>, _>(|connection| {
         match catch_unwind(AssertUnwindSafe(|| work(connection))) {
             Ok(done) => done.map_err(Wrapped::Caller),
-            Err(_) => Err(Wrapped::Storage(StorageError::Fault("the work on the database panicked".to_owned()))),
+            Err(_) => {
+                Err(Wrapped::Storage(StorageError::Fault("the work on the database panicked".to_owned())))
+            }
         }
     });
     result.map_err(|wrapped| match wrapped {
