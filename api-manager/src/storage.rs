@@ -1,3 +1,14 @@
 //! One file for each table: functions on a connection, rows private to the file. Knows diesel, never http or flows.
 
+pub mod grants;
+pub mod identity_providers;
+pub mod revocations;
 pub mod schema;
+pub mod used_assertions;
+
+use shared_server::database::StorageError;
+
+/// A stored value that does not read: somebody else wrote it, or a newer version did.
+fn unreadable(table: &str, column: &str) -> StorageError {
+    StorageError::Fault(format!("a row of {table} has an unreadable {column}"))
+}

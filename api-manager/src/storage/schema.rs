@@ -154,4 +154,11 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(applications, application_keys, subscriptions, apis, grants, tiers);
+diesel::allow_tables_to_appear_in_same_query!(
+    applications,
+    application_keys,
+    subscriptions,
+    apis,
+    grants,
+    tiers
+);

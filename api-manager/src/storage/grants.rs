@@ -1,0 +1,337 @@
+//! The grants: one row a token pair, found by the digest of either token.
+
+use diesel::prelude::*;
+use shared_claims::clock::UnixTime;
+use shared_claims::scope::ScopeSet;
+use shared_claims::secret::Digest;
+use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
+
+use super::schema::grants;
+use super::unreadable;
+use crate::domain::application::KeyType;
+use crate::domain::grant::{AssertionOrigin, Grant, Lineage, Refresh};
+use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
+use crate::domain::revocation::Revocation;
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = grants)]
+struct Row {
+    id: String,
+    access_digest: Vec<u8>,
+    refresh_digest: Option<Vec<u8>>,
+    consumer_key: String,
+    application_id: String,
+    key_type: String,
+    subject: String,
+    issuer: Option<String>,
+    identity_provider_id: Option<String>,
+    key_thumbprint: Option<String>,
+    assertion_jti: Option<String>,
+    assertion_digest: Option<Vec<u8>>,
+    scopes: String,
+    issued_at: i64,
+    expires_at: i64,
+    refresh_expires_at: Option<i64>,
+    refresh_spent_at: Option<i64>,
+    successor: Option<String>,
+    family: String,
+    parent: Option<String>,
+    revoked_at: Option<i64>,
+}
+
+/// Keeps a new grant.
+///
+/// # Errors
+/// [`StorageError::Duplicate`] where a token of it exists already, which 128 random bits rule out.
+pub fn insert(connection: &mut AnyConnection, grant: &Grant) -> Result<(), StorageError> {
+    diesel::insert_into(grants::table).values(Row::of(grant)).execute(connection)?;
+    Ok(())
+}
+
+/// The grant of an access token, whatever its state.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn find_by_access_digest(
+    connection: &mut AnyConnection,
+    digest: &Digest,
+) -> Result<Option<Grant>, StorageError> {
+    let row =
+        grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).select(Row::as_select());
+    row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
+}
+
+/// The grant of a refresh token, whatever its state.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn find_by_refresh_digest(
+    connection: &mut AnyConnection,
+    digest: &Digest,
+) -> Result<Option<Grant>, StorageError> {
+    let row = grants::table
+        .filter(grants::refresh_digest.eq(digest.as_bytes().as_slice()))
+        .select(Row::as_select());
+    row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
+}
+
+/// A grant by its id.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn find(connection: &mut AnyConnection, id: GrantId) -> Result<Option<Grant>, StorageError> {
+    let row = grants::table.find(id.to_string()).select(Row::as_select());
+    row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
+}
+
+/// Spends a refresh token on `successor`, unless it is spent or revoked already; says whether it was this call that
+/// spent it.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn spend_refresh(
+    connection: &mut AnyConnection,
+    id: GrantId,
+    successor: GrantId,
+    now: UnixTime,
+) -> Result<bool, StorageError> {
+    wait_for_revocations(connection)?;
+    let unspent = grants::table
+        .find(id.to_string())
+        .filter(grants::refresh_spent_at.is_null())
+        .filter(grants::revoked_at.is_null());
+    let spent = diesel::update(unspent)
+        .set((grants::refresh_spent_at.eq(now.0), grants::successor.eq(successor.to_string())))
+        .execute(connection)?;
+    Ok(spent == 1)
+}
+
+/// Puts `successor` in the place of `lost`, the grant whose token never reached the client, and revokes that one. Says
+/// whether it was this call that did so: `lost` must still be the successor, unspent and unrevoked.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn replace_successor(
+    connection: &mut AnyConnection,
+    id: GrantId,
+    lost: GrantId,
+    successor: GrantId,
+    now: UnixTime,
+) -> Result<bool, StorageError> {
+    wait_for_revocations(connection)?;
+    let revoked = diesel::update(
+        grants::table
+            .find(lost.to_string())
+            .filter(grants::refresh_spent_at.is_null())
+            .filter(grants::revoked_at.is_null()),
+    )
+    .set(grants::revoked_at.eq(now.0))
+    .execute(connection)?;
+    if revoked != 1 {
+        return Ok(false);
+    }
+    let still_there = grants::table.find(id.to_string()).filter(grants::successor.eq(lost.to_string()));
+    let replaced =
+        diesel::update(still_there).set(grants::successor.eq(successor.to_string())).execute(connection)?;
+    Ok(replaced == 1)
+}
+
+/// Revokes every grant of the set that is still worth something, and says how many there were.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn revoke(
+    connection: &mut AnyConnection,
+    revocation: &Revocation,
+    now: UnixTime,
+) -> Result<u64, StorageError> {
+    // A refresh that is under way elsewhere would add a grant to the set unseen: it ends first.
+    if let AnyConnection::Postgres(postgres) = connection {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(7231946502)").execute(postgres)?;
+    }
+    either!(connection, native => {
+        let live = diesel::update(grants::table)
+            .set(grants::revoked_at.eq(now.0))
+            .filter(grants::revoked_at.is_null())
+            .filter(grants::expires_at.gt(now.0).or(grants::refresh_expires_at.assume_not_null().gt(now.0)));
+        let changed = match revocation {
+            Revocation::Token(digest) => {
+                live.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).execute(native)
+            }
+            Revocation::Family(family) => live.filter(grants::family.eq(family.to_string())).execute(native),
+            Revocation::Application(id) => live.filter(grants::application_id.eq(id.to_string())).execute(native),
+            Revocation::Subject { subject, issuer: None } => {
+                live.filter(grants::subject.eq(subject)).execute(native)
+            }
+            Revocation::Subject { subject, issuer: Some(issuer) } => {
+                live.filter(grants::subject.eq(subject)).filter(grants::issuer.eq(issuer)).execute(native)
+            }
+            Revocation::Assertion { issuer, jti } => {
+                live.filter(grants::issuer.eq(issuer)).filter(grants::assertion_jti.eq(jti)).execute(native)
+            }
+            Revocation::IdentityProvider(id) => {
+                live.filter(grants::identity_provider_id.eq(id.to_string())).execute(native)
+            }
+        };
+        Ok(u64::try_from(changed?).unwrap_or_default())
+    })
+}
+
+/// Removes at most `batch` grants of which neither token is worth anything any more. A spent refresh token is kept
+/// until it would have expired: its reuse must be noticed.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn remove_expired(
+    connection: &mut AnyConnection,
+    now: UnixTime,
+    batch: i64,
+) -> Result<u64, StorageError> {
+    let old = diesel::alias!(grants as old);
+    either!(connection, native => {
+        let ids = old
+            .filter(old.field(grants::expires_at).le(now.0))
+            .filter(old.field(grants::refresh_expires_at).is_null().or(old.field(grants::refresh_expires_at).assume_not_null().le(now.0)))
+            .limit(batch)
+            .select(old.field(grants::id));
+        let removed = diesel::delete(grants::table.filter(grants::id.eq_any(ids))).execute(native)?;
+        Ok(u64::try_from(removed).unwrap_or_default())
+    })
+}
+
+/// Which grants to list; no member means all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Of this application.
+    pub application_id: Option<ApplicationId>,
+    /// For this subject.
+    pub subject: Option<String>,
+    /// Bought with assertions of this provider.
+    pub identity_provider_id: Option<IdentityProviderId>,
+}
+
+/// A page of grants in the order of their ids, which is that of their making.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn list_page(
+    connection: &mut AnyConnection,
+    selection: &Selection,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Grant>, StorageError> {
+    let rows: Vec<Row> = either!(connection, native => {
+        let mut query = grants::table.select(Row::as_select()).order(grants::id).limit(limit).into_boxed();
+        if let Some(id) = selection.application_id {
+            query = query.filter(grants::application_id.eq(id.to_string()));
+        }
+        if let Some(subject) = &selection.subject {
+            query = query.filter(grants::subject.eq(subject));
+        }
+        if let Some(id) = selection.identity_provider_id {
+            query = query.filter(grants::identity_provider_id.eq(id.to_string()));
+        }
+        if let Some(after) = after {
+            query = query.filter(grants::id.gt(after));
+        }
+        query.load(native)?
+    });
+    rows.into_iter().map(Row::into_grant).collect()
+}
+
+/// PostgreSQL runs transactions side by side: whoever adds to a family waits for a revocation under way, and it for
+/// them, so that neither misses the other. SQLite has one writer.
+fn wait_for_revocations(connection: &mut AnyConnection) -> Result<(), StorageError> {
+    if let AnyConnection::Postgres(postgres) = connection {
+        diesel::sql_query("SELECT pg_advisory_xact_lock_shared(7231946502)").execute(postgres)?;
+    }
+    Ok(())
+}
+
+impl Row {
+    fn of(grant: &Grant) -> Self {
+        let origin = grant.lineage.assertion.as_ref();
+        let spent = grant.refresh.and_then(|refresh| refresh.spent);
+        Self {
+            id: grant.id.to_string(),
+            access_digest: grant.access_digest.as_bytes().to_vec(),
+            refresh_digest: grant.refresh.map(|refresh| refresh.digest.as_bytes().to_vec()),
+            consumer_key: grant.consumer_key.clone(),
+            application_id: grant.application_id.to_string(),
+            key_type: grant.key_type.as_str().to_owned(),
+            subject: grant.subject.clone(),
+            issuer: origin.map(|origin| origin.issuer.clone()),
+            identity_provider_id: origin.map(|origin| origin.identity_provider_id.to_string()),
+            key_thumbprint: origin.map(|origin| origin.key_thumbprint.clone()),
+            assertion_jti: origin.and_then(|origin| origin.jti.clone()),
+            assertion_digest: origin.map(|origin| origin.digest.as_bytes().to_vec()),
+            scopes: grant.scopes.to_string(),
+            issued_at: grant.issued_at.0,
+            expires_at: grant.expires_at.0,
+            refresh_expires_at: grant.refresh.map(|refresh| refresh.expires_at.0),
+            refresh_spent_at: spent.map(|(at, _)| at.0),
+            successor: spent.map(|(_, successor)| successor.to_string()),
+            family: grant.lineage.family.to_string(),
+            parent: grant.lineage.parent.map(|parent| parent.to_string()),
+            revoked_at: grant.revoked_at.map(|at| at.0),
+        }
+    }
+
+    fn into_grant(self) -> Result<Grant, StorageError> {
+        let refresh = self.refresh()?;
+        let assertion = self.origin()?;
+        let parent =
+            self.parent.as_deref().map(|id| GrantId::parse(id).ok_or_else(|| bad("parent"))).transpose()?;
+        Ok(Grant {
+            id: GrantId::parse(&self.id).ok_or_else(|| bad("id"))?,
+            access_digest: Digest::from_slice(&self.access_digest).ok_or_else(|| bad("access_digest"))?,
+            refresh,
+            consumer_key: self.consumer_key,
+            application_id: ApplicationId::parse(&self.application_id)
+                .ok_or_else(|| bad("application_id"))?,
+            key_type: KeyType::parse(&self.key_type).ok_or_else(|| bad("key_type"))?,
+            subject: self.subject,
+            scopes: ScopeSet::parse(&self.scopes).map_err(|_| bad("scopes"))?,
+            issued_at: UnixTime(self.issued_at),
+            expires_at: UnixTime(self.expires_at),
+            lineage: Lineage {
+                assertion,
+                family: GrantId::parse(&self.family).ok_or_else(|| bad("family"))?,
+                parent,
+            },
+            revoked_at: self.revoked_at.map(UnixTime),
+        })
+    }
+
+    fn refresh(&self) -> Result<Option<Refresh>, StorageError> {
+        let (Some(digest), Some(expires_at)) = (&self.refresh_digest, self.refresh_expires_at) else {
+            return Ok(None);
+        };
+        let spent = match (self.refresh_spent_at, &self.successor) {
+            (Some(at), Some(successor)) => {
+                Some((UnixTime(at), GrantId::parse(successor).ok_or_else(|| bad("successor"))?))
+            }
+            _ => None,
+        };
+        let digest = Digest::from_slice(digest).ok_or_else(|| bad("refresh_digest"))?;
+        Ok(Some(Refresh { digest, expires_at: UnixTime(expires_at), spent }))
+    }
+
+    fn origin(&self) -> Result<Option<AssertionOrigin>, StorageError> {
+        let Some(provider) = &self.identity_provider_id else { return Ok(None) };
+        let digest = self.assertion_digest.as_deref().and_then(Digest::from_slice);
+        Ok(Some(AssertionOrigin {
+            identity_provider_id: IdentityProviderId::parse(provider)
+                .ok_or_else(|| bad("identity_provider_id"))?,
+            issuer: self.issuer.clone().ok_or_else(|| bad("issuer"))?,
+            key_thumbprint: self.key_thumbprint.clone().ok_or_else(|| bad("key_thumbprint"))?,
+            jti: self.assertion_jti.clone(),
+            digest: digest.ok_or_else(|| bad("assertion_digest"))?,
+        }))
+    }
+}
+
+fn bad(column: &str) -> StorageError {
+    unreadable("grants", column)
+}

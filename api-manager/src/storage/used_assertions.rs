@@ -1,0 +1,67 @@
+//! The assertions that were exchanged: what makes single use single, across restarts and nodes.
+
+use diesel::prelude::*;
+use shared_claims::clock::UnixTime;
+use shared_claims::secret::Digest;
+use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
+
+use super::schema::used_assertions;
+
+/// Marks an assertion as used until `until`. The unique index decides between two who do so at once.
+///
+/// # Errors
+/// [`StorageError::Duplicate`]: it was used before; this is the replay.
+pub fn claim(
+    connection: &mut AnyConnection,
+    issuer: &str,
+    replay_key: &Digest,
+    until: UnixTime,
+) -> Result<(), StorageError> {
+    let row = (
+        used_assertions::issuer.eq(issuer),
+        used_assertions::replay_key.eq(replay_key.as_bytes().as_slice()),
+        used_assertions::expires_at.eq(until.0),
+    );
+    diesel::insert_into(used_assertions::table).values(row).execute(connection)?;
+    Ok(())
+}
+
+/// Whether an assertion was used; for explanations, never instead of [`claim`].
+///
+/// # Errors
+/// [`StorageError`].
+pub fn is_claimed(
+    connection: &mut AnyConnection,
+    issuer: &str,
+    replay_key: &Digest,
+) -> Result<bool, StorageError> {
+    let row = used_assertions::table
+        .filter(used_assertions::issuer.eq(issuer))
+        .filter(used_assertions::replay_key.eq(replay_key.as_bytes().as_slice()))
+        .select(used_assertions::expires_at);
+    Ok(row.first::<i64>(connection).optional()?.is_some())
+}
+
+/// Forgets about `batch` assertions that every rule refuses as expired by now.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn remove_expired(
+    connection: &mut AnyConnection,
+    now: UnixTime,
+    batch: i64,
+) -> Result<u64, StorageError> {
+    // The key has two columns: the batch is cut by its last moment, not by a list of keys.
+    let ends = used_assertions::table
+        .filter(used_assertions::expires_at.le(now.0))
+        .order(used_assertions::expires_at)
+        .select(used_assertions::expires_at)
+        .limit(batch)
+        .load::<i64>(connection)?;
+    let Some(last) = ends.last() else { return Ok(0) };
+    either!(connection, native => {
+        let removed = diesel::delete(used_assertions::table.filter(used_assertions::expires_at.le(last))).execute(native)?;
+        Ok(u64::try_from(removed).unwrap_or_default())
+    })
+}
