@@ -8,6 +8,8 @@
     reason = "a test says what it expects, and a demo that cannot start has nothing better to do than to end"
 )]
 
+pub mod actors;
 pub mod backend;
 pub mod client;
 pub mod idp;
+pub mod world;

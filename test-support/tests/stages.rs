@@ -1,5 +1,7 @@
 //! The stages themselves.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects with unwrap")]
+
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use test_support::{Stage, on_every_stage};
