@@ -1,9 +1,16 @@
 //! One file for each table: functions on a connection, rows private to the file. Knows diesel, never http or flows.
 
+pub mod apis;
+pub mod application_keys;
+pub mod applications;
 pub mod grants;
 pub mod identity_providers;
+pub mod lifecycle_events;
+pub mod revisions;
 pub mod revocations;
 pub mod schema;
+pub mod subscriptions;
+pub mod tiers;
 pub mod used_assertions;
 
 use shared_server::database::StorageError;

@@ -105,6 +105,27 @@ pub enum OperationAuth {
     None,
 }
 
+impl OperationAuth {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Token, Self::Application, Self::None];
+
+    /// The wire spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Application => "application",
+            Self::None => "none",
+        }
+    }
+
+    /// Reads the wire spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|auth| auth.as_str() == text)
+    }
+}
+
 /// Who sees an API in the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
@@ -112,6 +133,23 @@ pub enum Visibility {
     Public,
     /// Its owner and administrators.
     Private,
+}
+
+impl Visibility {
+    /// The wire spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+
+    /// Reads the wire spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Public, Self::Private].into_iter().find(|visibility| visibility.as_str() == text)
+    }
 }
 
 /// What other origins' pages may do with an API.

@@ -19,6 +19,10 @@ id_type!(
     SubscriptionId
 );
 id_type!(
+    /// A move in an API's life.
+    LifecycleEventId
+);
+id_type!(
     /// What one opaque token stands for.
     GrantId
 );

@@ -1,0 +1,177 @@
+//! The `definition` column: JSON whose members may be missing in rows that an older version wrote.
+
+use serde::{Deserialize, Serialize};
+use shared_claims::scope::ScopeSet;
+use shared_server::database::StorageError;
+
+use crate::domain::api::{Backends, Cors, Definition, Operation, OperationAuth, Timeouts, Visibility};
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Row {
+    description: String,
+    backends: BackendsRow,
+    operations: Vec<OperationRow>,
+    tiers: Vec<String>,
+    tags: Vec<String>,
+    visibility: String,
+    cors: Option<CorsRow>,
+    backend_jwt: bool,
+    max_tps: Option<u32>,
+    timeouts: TimeoutsRow,
+    forward_authorization: bool,
+    default_version: bool,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            backends: BackendsRow::default(),
+            operations: Vec::new(),
+            tiers: Vec::new(),
+            tags: Vec::new(),
+            // What cannot be told is shown to as few as possible.
+            visibility: Visibility::Private.as_str().to_owned(),
+            cors: None,
+            backend_jwt: false,
+            max_tps: None,
+            timeouts: TimeoutsRow::default(),
+            forward_authorization: false,
+            default_version: false,
+        }
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct BackendsRow {
+    production: Vec<String>,
+    sandbox: Vec<String>,
+}
+
+/// No defaults: an operation that lost its scopes would be open to more callers than its publisher meant.
+#[derive(Serialize, Deserialize)]
+struct OperationRow {
+    method: String,
+    path: String,
+    scopes: Vec<String>,
+    auth: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct CorsRow {
+    allow_origins: Vec<String>,
+    allow_headers: Vec<String>,
+    allow_credentials: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct TimeoutsRow {
+    connect: u32,
+    first_byte: u32,
+    idle: u32,
+}
+
+impl Default for TimeoutsRow {
+    fn default() -> Self {
+        let Timeouts { connect, first_byte, idle } = Timeouts::default();
+        Self { connect, first_byte, idle }
+    }
+}
+
+/// The column's text.
+pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
+    let row = Row {
+        description: definition.description.clone(),
+        backends: BackendsRow {
+            production: definition.backends.production.clone(),
+            sandbox: definition.backends.sandbox.clone(),
+        },
+        operations: definition.operations.iter().map(OperationRow::of).collect(),
+        tiers: definition.tiers.clone(),
+        tags: definition.tags.clone(),
+        visibility: definition.visibility.as_str().to_owned(),
+        cors: definition.cors.as_ref().map(|cors| CorsRow {
+            allow_origins: cors.allow_origins.clone(),
+            allow_headers: cors.allow_headers.clone(),
+            allow_credentials: cors.allow_credentials,
+        }),
+        backend_jwt: definition.backend_jwt,
+        max_tps: definition.max_tps,
+        timeouts: TimeoutsRow {
+            connect: definition.timeouts.connect,
+            first_byte: definition.timeouts.first_byte,
+            idle: definition.timeouts.idle,
+        },
+        forward_authorization: definition.forward_authorization,
+        default_version: definition.default_version,
+    };
+    serde_json::to_string(&row).map_err(|e| StorageError::Fault(e.to_string()))
+}
+
+/// What the column's text says.
+pub(super) fn read(text: &str) -> Option<Definition> {
+    let row: Row = serde_json::from_str(text).ok()?;
+    Some(Definition {
+        description: row.description,
+        backends: Backends { production: row.backends.production, sandbox: row.backends.sandbox },
+        operations: row.operations.into_iter().map(OperationRow::read).collect::<Option<_>>()?,
+        tiers: row.tiers,
+        tags: row.tags,
+        visibility: Visibility::parse(&row.visibility)?,
+        cors: row.cors.map(|cors| Cors {
+            allow_origins: cors.allow_origins,
+            allow_headers: cors.allow_headers,
+            allow_credentials: cors.allow_credentials,
+        }),
+        backend_jwt: row.backend_jwt,
+        max_tps: row.max_tps,
+        timeouts: Timeouts {
+            connect: row.timeouts.connect,
+            first_byte: row.timeouts.first_byte,
+            idle: row.timeouts.idle,
+        },
+        forward_authorization: row.forward_authorization,
+        default_version: row.default_version,
+    })
+}
+
+/// The scopes that the operations declare, without building the rest.
+pub(super) fn scopes(text: &str) -> Option<ScopeSet> {
+    #[derive(Deserialize)]
+    struct Operations {
+        #[serde(default)]
+        operations: Vec<Scopes>,
+    }
+    #[derive(Deserialize)]
+    struct Scopes {
+        scopes: Vec<String>,
+    }
+    let row: Operations = serde_json::from_str(text).ok()?;
+    row.operations.into_iter().try_fold(ScopeSet::default(), |scopes, operation| {
+        Some(scopes.union(&ScopeSet::from_tokens(operation.scopes).ok()?))
+    })
+}
+
+impl OperationRow {
+    fn of(operation: &Operation) -> Self {
+        Self {
+            method: operation.method.clone(),
+            path: operation.path.clone(),
+            scopes: operation.scopes.iter().map(str::to_owned).collect(),
+            auth: operation.auth.as_str().to_owned(),
+        }
+    }
+
+    fn read(self) -> Option<Operation> {
+        Some(Operation {
+            method: self.method,
+            path: self.path,
+            scopes: ScopeSet::from_tokens(self.scopes).ok()?,
+            auth: OperationAuth::parse(&self.auth)?,
+        })
+    }
+}
