@@ -37,14 +37,55 @@ pub struct Grant {
 }
 
 /// A refresh token's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refresh {
     /// SHA-256 of the refresh token.
     pub digest: Digest,
-    /// The first moment at which it is refused.
+    /// What it may buy: as granted first, whatever narrower scope was asked for since (RFC 6749, section 6).
+    pub scopes: ScopeSet,
+    /// The first moment at which it is refused, unless it is used before.
     pub expires_at: UnixTime,
+    /// The first moment at which every refresh token of the line is refused, however busy it was.
+    pub line_ends_at: UnixTime,
     /// When it was spent and on which grant, if it was.
     pub spent: Option<(UnixTime, GrantId)>,
+}
+
+/// The scope that every application may have: what is granted where none is asked for, as the original does.
+pub const DEFAULT_SCOPE: &str = "default";
+/// How long an unused refresh token holds, in seconds.
+pub const REFRESH_IDLE: i64 = 86_400;
+/// How long a line of refresh tokens holds at most, in seconds.
+pub const REFRESH_LINE: i64 = 30 * 86_400;
+/// How long after its use a refresh token may come back from a client that lost the answer, in seconds.
+pub const REFRESH_GRACE: i64 = 10;
+
+/// None of the scopes asked for may be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoScopeLeft;
+
+/// Narrows `requested` to what may be granted. Nothing asked for is answered with `default`.
+///
+/// # Errors
+/// [`NoScopeLeft`] where something was asked for and nothing of it may be granted.
+pub fn narrow(requested: &ScopeSet, allowed: &ScopeSet) -> Result<ScopeSet, NoScopeLeft> {
+    let tokens: Vec<&str> = if requested.is_empty() {
+        vec![DEFAULT_SCOPE]
+    } else {
+        requested.iter().filter(|token| *token == DEFAULT_SCOPE || allowed.contains(token)).collect()
+    };
+    if tokens.is_empty() {
+        return Err(NoScopeLeft);
+    }
+    ScopeSet::from_tokens(tokens).map_err(|_| NoScopeLeft)
+}
+
+impl Grant {
+    /// Whether the access token is worth something at `now`, as far as the grant itself tells.
+    #[must_use]
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
+    }
 }
 
 /// Where a grant came from.

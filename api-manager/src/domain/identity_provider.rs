@@ -1,10 +1,16 @@
 //! An issuer that we trust, and the rules by which its assertions are taken.
 
+mod accept;
+mod draft;
+
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 use shared_claims::signature::Algorithm;
 
 use super::ids::IdentityProviderId;
+
+pub use accept::{Accepted, Finding, LEEWAY, RULES, Refused, Rule};
+pub use draft::{Draft, LONGEST_LIFETIME, Terms};
 
 /// A trusted identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +49,39 @@ pub struct IdentityProvider {
     pub revision: i64,
 }
 
+impl IdentityProvider {
+    /// A provider that has just been registered.
+    #[must_use]
+    pub fn register(id: IdentityProviderId, terms: Terms, now: UnixTime) -> Self {
+        Self {
+            id,
+            name: terms.name,
+            issuer: terms.issuer,
+            alias: terms.alias,
+            certificates: terms.certificates,
+            jwks_uri: terms.jwks_uri,
+            enabled: terms.enabled,
+            algorithms: terms.algorithms,
+            replay: terms.replay,
+            max_assertion_lifetime: terms.max_assertion_lifetime,
+            scopes: terms.scopes,
+            outlive_assertion: terms.outlive_assertion,
+            management: terms.management,
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        }
+    }
+
+    /// The same provider on other terms: the next revision.
+    #[must_use]
+    pub fn on_terms(&self, terms: Terms, now: UnixTime) -> Self {
+        let created_at = self.created_at;
+        let revision = self.revision.saturating_add(1);
+        Self { created_at, revision, ..Self::register(self.id, terms, now) }
+    }
+}
+
 /// How often an assertion may be exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
@@ -68,3 +107,6 @@ impl Replay {
         [Self::SingleUse, Self::Reusable].into_iter().find(|r| r.as_str() == text)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,9 @@ struct Row {
     scopes: String,
     issued_at: i64,
     expires_at: i64,
+    refresh_scopes: Option<String>,
     refresh_expires_at: Option<i64>,
+    refresh_line_ends_at: Option<i64>,
     refresh_spent_at: Option<i64>,
     successor: Option<String>,
     family: String,
@@ -252,11 +254,12 @@ fn wait_for_revocations(connection: &mut AnyConnection) -> Result<(), StorageErr
 impl Row {
     fn of(grant: &Grant) -> Self {
         let origin = grant.lineage.assertion.as_ref();
-        let spent = grant.refresh.and_then(|refresh| refresh.spent);
+        let refresh = grant.refresh.as_ref();
+        let spent = refresh.and_then(|refresh| refresh.spent);
         Self {
             id: grant.id.to_string(),
             access_digest: grant.access_digest.as_bytes().to_vec(),
-            refresh_digest: grant.refresh.map(|refresh| refresh.digest.as_bytes().to_vec()),
+            refresh_digest: refresh.map(|refresh| refresh.digest.as_bytes().to_vec()),
             consumer_key: grant.consumer_key.clone(),
             application_id: grant.application_id.to_string(),
             key_type: grant.key_type.as_str().to_owned(),
@@ -269,7 +272,9 @@ impl Row {
             scopes: grant.scopes.to_string(),
             issued_at: grant.issued_at.0,
             expires_at: grant.expires_at.0,
-            refresh_expires_at: grant.refresh.map(|refresh| refresh.expires_at.0),
+            refresh_scopes: refresh.map(|refresh| refresh.scopes.to_string()),
+            refresh_expires_at: refresh.map(|refresh| refresh.expires_at.0),
+            refresh_line_ends_at: refresh.map(|refresh| refresh.line_ends_at.0),
             refresh_spent_at: spent.map(|(at, _)| at.0),
             successor: spent.map(|(_, successor)| successor.to_string()),
             family: grant.lineage.family.to_string(),
@@ -315,7 +320,14 @@ impl Row {
             _ => None,
         };
         let digest = Digest::from_slice(digest).ok_or_else(|| bad("refresh_digest"))?;
-        Ok(Some(Refresh { digest, expires_at: UnixTime(expires_at), spent }))
+        let scopes = self.refresh_scopes.as_deref().unwrap_or(&self.scopes);
+        Ok(Some(Refresh {
+            digest,
+            scopes: ScopeSet::parse(scopes).map_err(|_| bad("refresh_scopes"))?,
+            expires_at: UnixTime(expires_at),
+            line_ends_at: UnixTime(self.refresh_line_ends_at.unwrap_or(expires_at)),
+            spent,
+        }))
     }
 
     fn origin(&self) -> Result<Option<AssertionOrigin>, StorageError> {

@@ -132,7 +132,10 @@ CREATE TABLE grants (
     scopes TEXT NOT NULL,
     issued_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
+    -- What the refresh token may buy, which is not narrowed when an access token is.
+    refresh_scopes TEXT,
     refresh_expires_at INTEGER,
+    refresh_line_ends_at INTEGER,
     -- When the refresh token was spent, and on which grant.
     refresh_spent_at INTEGER,
     successor TEXT,
