@@ -13,7 +13,9 @@ use crate::world::Places;
 pub struct Developer(Stand);
 
 impl Developer {
-    pub(crate) fn new(http: &Http, places: &Arc<Places>) -> Self {
+    /// Somebody at the servers of these places.
+    #[must_use]
+    pub fn new(http: &Http, places: &Arc<Places>) -> Self {
         Self(Stand::new(http, places))
     }
 

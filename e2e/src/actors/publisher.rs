@@ -22,7 +22,9 @@ pub struct Api {
 }
 
 impl Publisher {
-    pub(crate) fn new(http: &Http, places: &Arc<Places>) -> Self {
+    /// Somebody at the servers of these places.
+    #[must_use]
+    pub fn new(http: &Http, places: &Arc<Places>) -> Self {
         Self(Stand::new(http, places))
     }
 

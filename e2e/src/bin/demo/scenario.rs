@@ -10,7 +10,7 @@ use crate::guide::{Failure, Guide};
 /// The user of the demo, with a password that stands in the documentation: it opens nothing but the demo.
 pub const PERSON: (&str, &str) = ("testuser", "Walk-the-demo-1");
 /// What is called at the gateway.
-pub const PATH: &str = "/hello/1.0/greet";
+pub const PATH: &str = "/hello/1.0.0/greet";
 /// The names of the things that the demo makes.
 pub const NAMES: Names =
     Names { client: "demo client", api: "Hello", context: "hello", application: "demo application" };
@@ -187,7 +187,7 @@ pub fn create_api(places: &Places) -> Curl {
     let body = json!({
         "name": NAMES.api,
         "context": NAMES.context,
-        "version": "1.0",
+        "version": "1.0.0",
         "backends": { "production": [places.backend] },
         "operations": [{ "method": "GET", "path": "/*" }],
         "tiers": ["Unlimited"],

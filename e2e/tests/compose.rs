@@ -1,0 +1,1 @@
+//! `docker compose up`, the scenario's lines, `docker compose down`.
