@@ -8,6 +8,7 @@ pub mod grant;
 pub mod identity_provider;
 pub mod ids;
 pub mod lifecycle;
+pub mod name;
 pub mod revocation;
 pub mod subscription;
 pub mod tier;

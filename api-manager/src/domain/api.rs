@@ -1,5 +1,11 @@
 //! A published API: where it answers, what it guards, where its traffic goes.
 
+pub mod backend;
+pub mod cors;
+pub mod operation;
+pub mod place;
+pub mod search;
+
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 
@@ -30,6 +36,38 @@ pub struct Api {
     pub updated_at: UnixTime,
     /// Counts changes; the ETag.
     pub revision: i64,
+}
+
+/// An API that somebody wants to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Its display name.
+    pub name: String,
+    /// Its context, as [`place::parse_context`] leaves it.
+    pub context: String,
+    /// Its version.
+    pub version: String,
+    /// The rest.
+    pub definition: Definition,
+}
+
+impl Draft {
+    /// The API, not yet published.
+    #[must_use]
+    pub fn into_api(self, owner: String, now: UnixTime) -> Api {
+        Api {
+            id: ApiId::generate(),
+            name: self.name,
+            context: self.context,
+            version: self.version,
+            state: State::Created,
+            owner,
+            definition: self.definition,
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        }
+    }
 }
 
 /// What a publisher says about an API besides its name and place.
@@ -71,6 +109,12 @@ pub struct Backends {
 }
 
 impl Backends {
+    /// Whether there is nowhere to send traffic to.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.production.is_empty() && self.sandbox.is_empty()
+    }
+
     /// The base URLs that keys of this type reach.
     #[must_use]
     pub fn of(&self, key_type: KeyType) -> &[String] {
@@ -177,5 +221,51 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: 5_000, first_byte: 60_000, idle: 60_000 }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An API of `owner` with a backend and one operation for everything.
+    pub(crate) fn api_at(context: &str, version: &str) -> Api {
+        let operation = Operation {
+            method: "*".to_owned(),
+            path: "/*".to_owned(),
+            scopes: ScopeSet::default(),
+            auth: OperationAuth::Token,
+        };
+        let definition = Definition {
+            description: String::new(),
+            backends: Backends { production: vec!["http://127.0.0.1:1".to_owned()], sandbox: Vec::new() },
+            operations: vec![operation],
+            tiers: vec!["Unlimited".to_owned()],
+            tags: Vec::new(),
+            visibility: Visibility::Public,
+            cors: None,
+            backend_jwt: false,
+            max_tps: None,
+            timeouts: Timeouts::default(),
+            forward_authorization: false,
+            default_version: false,
+        };
+        let draft = Draft {
+            name: "Pets".to_owned(),
+            context: context.to_owned(),
+            version: version.to_owned(),
+            definition,
+        };
+        draft.into_api("owner".to_owned(), UnixTime(0))
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for auth in OperationAuth::ALL {
+            assert_eq!(OperationAuth::parse(auth.as_str()), Some(auth));
+        }
+        for visibility in [Visibility::Public, Visibility::Private] {
+            assert_eq!(Visibility::parse(visibility.as_str()), Some(visibility));
+        }
     }
 }
