@@ -177,3 +177,29 @@ fn lines() -> Response<Body> {
     });
     Response::new(BodyExt::boxed(StreamBody::new(lines)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Call, Http};
+
+    #[tokio::test]
+    async fn it_behaves_as_its_path_asks() {
+        let (backend, http) = (Backend::start().await.unwrap(), Http::new());
+        let at = |path: &str| format!("{}{path}", backend.url());
+
+        let report = http.send(Call::get(at("/cats?x=1")).header("x-a", "1").header("x-a", "2")).await.json();
+        let lines = http.send(Call::get(at("/stream"))).await.text();
+        let counted = http.send(Call::post(at("/length")).body(vec![0; 100_000])).await.json();
+        let broken = http.try_send(Call::get(at("/broken"))).await;
+        let status = http.send(Call::get(at("/status/401"))).await;
+
+        assert_eq!(report["path"], "/cats?x=1");
+        assert_eq!(report["headers"]["x-a"], json!(["1", "2"]));
+        assert_eq!(lines.lines().count(), 10);
+        assert_eq!(counted["length"], 100_000);
+        assert!(broken.is_err());
+        assert_eq!((status.status, status.challenge()), (401, "Basic realm=\"backend\""));
+        assert_eq!(backend.reached(), 5);
+    }
+}

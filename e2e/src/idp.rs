@@ -223,3 +223,24 @@ fn self_signed(
     builder.sign(key, digest)?;
     Ok(builder.build())
 }
+
+#[cfg(test)]
+mod tests {
+    use shared_claims::jose::Compact;
+    use shared_claims::signature::PublicKey;
+
+    use super::*;
+
+    #[test]
+    fn what_it_signs_verifies_under_its_certificate() {
+        for algorithm in ALGORITHMS {
+            let idp = Idp::with_key("https://idp.example", "us", algorithm.key_kind(), &Clock::System);
+            let certificate = X509::from_pem(idp.certificate().as_bytes()).unwrap();
+            let key = PublicKey::new(certificate.public_key().unwrap()).unwrap();
+
+            let assertion = idp.signing_with(algorithm).sign_for("alice");
+
+            key.verify(&Compact::parse(&assertion).unwrap(), algorithm).unwrap();
+        }
+    }
+}

@@ -73,6 +73,13 @@ pub fn leave_out(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "LEFT OUT  {test}: {why}");
 }
 
+/// The tag of the `postgres` image that the tests use: `POSTGRES_VERSION` where it is set; else 17, or 15 on a
+/// machine that has no image of 17 but one of 15.
+#[must_use]
+pub fn postgres_tag() -> String {
+    postgres::tag()
+}
+
 /// Whether the environment says `CI=true` (or anything but `false`), as the hosted runners and `.ci/run` do.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a test's own switch, no setting of a server")]

@@ -87,9 +87,8 @@ async fn start_container() -> Result<Server, String> {
     Ok(Server { address: format!("{host}:{port}") })
 }
 
-/// `POSTGRES_VERSION` where it is set; else 17, or 15 on a machine that has no 17 but a 15.
 #[expect(clippy::disallowed_methods, reason = "a test's own switch, no setting of a server")]
-fn tag() -> String {
+pub(crate) fn tag() -> String {
     match std::env::var("POSTGRES_VERSION") {
         Ok(tag) if !tag.is_empty() => tag,
         _ if !has_image(DEFAULT_TAG) && has_image(SPARE_TAG) => SPARE_TAG.to_owned(),
