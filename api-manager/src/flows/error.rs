@@ -37,6 +37,22 @@ impl FlowError {
         Self::Conflict(sentence.into())
     }
 
+    /// Refuses where the caller insists (`If-Match`) on another version than the present one.
+    ///
+    /// # Errors
+    /// [`FlowError::Stale`].
+    pub fn unless_current(expected: Option<i64>, present: i64) -> Result<(), Self> {
+        if expected.is_none_or(|expected| expected == present) { Ok(()) } else { Err(Self::Stale) }
+    }
+
+    /// Refuses where a guarded write found another version than the one that was read.
+    ///
+    /// # Errors
+    /// [`FlowError::Overtaken`].
+    pub fn unless_written(written: bool) -> Result<(), Self> {
+        if written { Ok(()) } else { Err(Self::Overtaken) }
+    }
+
     /// For a unique index that spoke: says `sentence` instead of "it exists".
     pub fn or_conflict(error: StorageError, sentence: impl FnOnce() -> String) -> Self {
         match error {

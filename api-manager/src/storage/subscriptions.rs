@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use shared_claims::clock::UnixTime;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
-use super::schema::subscriptions;
+use super::schema::{apis, applications, subscriptions};
 use super::unreadable;
 use crate::domain::ids::{ApiId, ApplicationId, SubscriptionId};
 use crate::domain::subscription::{Subscription, SubscriptionState};
@@ -61,15 +62,17 @@ pub fn list_all(connection: &mut AnyConnection) -> Result<Vec<Subscription>, Sto
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Which subscriptions a list is about.
-#[derive(Clone, Copy, Debug)]
-pub enum Of {
-    /// All of them.
-    All,
+/// Which subscriptions a list is about; what is not named does not narrow it.
+#[derive(Clone, Debug, Default)]
+pub struct Narrow {
     /// One application's.
-    Application(ApplicationId),
+    pub application: Option<ApplicationId>,
     /// Those to one API.
-    Api(ApiId),
+    pub api: Option<ApiId>,
+    /// Those of this owner's applications; with `publisher`, either will do.
+    pub subscriber: Option<String>,
+    /// Those to this owner's APIs.
+    pub publisher: Option<String>,
 }
 
 /// Up to `rows` subscriptions after the id `after`.
@@ -78,19 +81,37 @@ pub enum Of {
 /// The database failed.
 pub fn list(
     connection: &mut AnyConnection,
-    of: Of,
+    narrow: &Narrow,
     after: &str,
     rows: i64,
 ) -> Result<Vec<Subscription>, StorageError> {
-    let later = subscriptions::table.filter(subscriptions::id.gt(after)).order(subscriptions::id).limit(rows);
-    let rows: Vec<Row> = match of {
-        Of::All => later.load(connection)?,
-        Of::Application(id) => {
-            later.filter(subscriptions::application_id.eq(id.to_string())).load(connection)?
+    let everybody = narrow.subscriber.is_none() && narrow.publisher.is_none();
+    let (application, api) = (narrow.application.map(text), narrow.api.map(text));
+    // An empty name owns nothing.
+    let subscriber = narrow.subscriber.as_deref().unwrap_or_default();
+    let publisher = narrow.publisher.as_deref().unwrap_or_default();
+    let found: Vec<Row> = either!(connection, native => {
+        let mut query = subscriptions::table.filter(subscriptions::id.gt(after)).order(subscriptions::id).limit(rows).into_boxed();
+        if let Some(application) = application {
+            query = query.filter(subscriptions::application_id.eq(application));
         }
-        Of::Api(id) => later.filter(subscriptions::api_id.eq(id.to_string())).load(connection)?,
-    };
-    rows.into_iter().map(Row::read).collect()
+        if let Some(api) = api {
+            query = query.filter(subscriptions::api_id.eq(api));
+        }
+        if !everybody {
+            let of_subscriber = applications::table.filter(applications::owner.eq(subscriber)).select(applications::id);
+            let of_publisher = apis::table.filter(apis::owner.eq(publisher)).select(apis::id);
+            query = query.filter(
+                subscriptions::application_id.eq_any(of_subscriber).or(subscriptions::api_id.eq_any(of_publisher)),
+            );
+        }
+        query.load(native)?
+    });
+    found.into_iter().map(Row::read).collect()
+}
+
+fn text(id: impl std::fmt::Display) -> String {
+    id.to_string()
 }
 
 /// The subscription of that id.
@@ -161,4 +182,14 @@ pub fn delete(
     let guarded =
         subscriptions::table.filter(subscriptions::id.eq(id)).filter(subscriptions::revision.eq(revision));
     Ok(diesel::delete(guarded).execute(connection)? == 1)
+}
+
+/// Removes every subscription to the API.
+///
+/// # Errors
+/// The database failed.
+pub fn delete_of_api(connection: &mut AnyConnection, api: ApiId) -> Result<(), StorageError> {
+    diesel::delete(subscriptions::table.filter(subscriptions::api_id.eq(api.to_string())))
+        .execute(connection)?;
+    Ok(())
 }

@@ -1,0 +1,42 @@
+//! A publisher makes an API.
+
+use shared_claims::clock::UnixTime;
+
+use super::{FlowError, api_rules, audit};
+use crate::app::App;
+use crate::changes::Change;
+use crate::domain::actor::Actor;
+use crate::domain::api::{Api, Draft};
+use crate::storage::{apis, revisions};
+
+/// Makes an API, not yet published.
+///
+/// # Errors
+/// [`FlowError`]: an unknown tier, a private backend, a place that is taken.
+pub async fn create_api(app: &App, actor: &Actor, draft: Draft, now: UnixTime) -> Result<Api, FlowError> {
+    api_rules::reachable_backends(&draft.definition, app.settings.allow_private_backends)?;
+    let api = draft.into_api(actor.name.clone(), now);
+    insert(app, actor, api, now).await
+}
+
+/// Adds an API with everything that follows from it.
+pub(super) async fn insert(app: &App, actor: &Actor, api: Api, now: UnixTime) -> Result<Api, FlowError> {
+    let by = actor.clone();
+    let write = app.database.write(move |connection| {
+        revisions::bump(connection, revisions::ROUTES)?;
+        api_rules::known_tiers(connection, &api.definition)?;
+        api_rules::free_place(connection, &by, &api)?;
+        // The index speaks where another writer was quicker than the rule above.
+        apis::insert(connection, &api).map_err(|error| {
+            FlowError::or_conflict(error, || {
+                format!("the context {} has a version {} already", api.context, api.version)
+            })
+        })?;
+        api_rules::take_default(connection, &api, now)?;
+        Ok::<_, FlowError>(api)
+    });
+    let api = write.await?;
+    app.changes.announce(Change::Routes).await;
+    audit::record(actor, "created an API", &api.id.to_string(), "", api.state.as_str());
+    Ok(api)
+}

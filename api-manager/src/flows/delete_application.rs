@@ -1,0 +1,47 @@
+//! A developer gives an application up.
+
+use shared_claims::clock::UnixTime;
+
+use super::browse_applications::owned;
+use super::{FlowError, audit};
+use crate::app::App;
+use crate::changes::Change;
+use crate::domain::actor::Actor;
+use crate::domain::application::DEFAULT_NAME;
+use crate::domain::ids::ApplicationId;
+use crate::domain::revocation::Revocation;
+use crate::storage::{applications, grants, revisions, revocations};
+
+/// Removes an application with its keys and subscriptions, and revokes everything that it ever bought.
+///
+/// # Errors
+/// [`FlowError`]: not there, not the caller's, another version; the default application stays.
+pub async fn delete_application(
+    app: &App,
+    actor: &Actor,
+    (id, expected): (ApplicationId, Option<i64>),
+    now: UnixTime,
+) -> Result<(), FlowError> {
+    let by = actor.clone();
+    let write = app.database.write(move |connection| {
+        revisions::bump(connection, revisions::ROUTES)?;
+        let present = owned(connection, &by, id)?;
+        FlowError::unless_current(expected, present.revision)?;
+        if present.is_default() {
+            return Err(FlowError::conflict(format!(
+                "every developer has {DEFAULT_NAME}; delete its keys instead"
+            )));
+        }
+        let revocation = Revocation::Application(id);
+        let revoked = grants::revoke(connection, &revocation, now)?;
+        revocations::append(connection, &revocation, now)?;
+        FlowError::unless_written(applications::delete(connection, id, present.revision)?)?;
+        Ok(revoked)
+    });
+    let revoked = write.await?;
+    app.changes.announce(Change::Revoked(Revocation::Application(id))).await;
+    app.changes.announce(Change::Routes).await;
+    let after = format!("{revoked} grants revoked");
+    audit::record(actor, "deleted an application", &id.to_string(), "", &after);
+    Ok(())
+}
