@@ -44,7 +44,9 @@ impl Changes {
     pub async fn announce(&self, change: Change) {
         let (done, heard) = oneshot::channel();
         if self.0.try_send(Notice { change, done }).is_err() {
-            log::warn!("the gateway's queue is full or it has stopped; it will read the change from the database");
+            log::warn!(
+                "the gateway's queue is full or it has stopped; it will read the change from the database"
+            );
             return;
         }
         if tokio::time::timeout(PATIENCE, heard).await.is_err() {

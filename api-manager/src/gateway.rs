@@ -1,1 +1,229 @@
 //! The guarded traffic: tokio and hyper, its own listener. A cache hit touches no lock and no database.
+//!
+//! A request passes `service` (path, route, operation), `admission` (may it?), `forward` (to the backend and back);
+//! `refusal` is what it hears otherwise. `refresh` keeps `routes` and `grant_cache` true in the background.
+
+pub mod admission;
+pub mod bodies;
+pub mod connection;
+pub mod forward;
+pub mod grant_cache;
+pub mod headers;
+pub mod listener;
+pub mod operations;
+pub mod path;
+pub mod refresh;
+pub mod refusal;
+pub mod routes;
+pub mod service;
+pub mod usage;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use openssl::error::ErrorStack;
+use shared_server::database::StorageError;
+use shared_server::outbound::OutboundError;
+use shared_server::tls::{Tls, TlsError};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::changes::Notice;
+use crate::storage::revocations;
+use connection::Patience;
+use forward::Clients;
+use grant_cache::{CacheLimits, GrantCache};
+use listener::{Listener, Phase};
+use refresh::Refresh;
+use routes::RouteTable;
+use usage::{Tally, Usage};
+
+const ALPN: &[u8] = b"\x02h2\x08http/1.1";
+
+/// Bounds of the gateway; the defaults are what a server runs with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections at once.
+    pub connections: usize,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// Of the grant cache.
+    pub cache: CacheLimits,
+    /// How long requests may go on when the gateway stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            patience: Patience::default(),
+            cache: CacheLimits::default(),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What every request can reach.
+pub struct Gateway {
+    app: Arc<App>,
+    table: ArcSwap<RouteTable>,
+    grants: Arc<GrantCache>,
+    clients: Clients,
+    usage: Usage,
+    /// Where requests that reach no API are counted.
+    nowhere: Tally,
+    patience: Patience,
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The address cannot be listened on.
+    #[error("the gateway cannot listen on {address}: {source}")]
+    Listen {
+        /// As set.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no certificate to show.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The TLS settings for backends cannot be made.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// OpenSSL refused.
+    #[error(transparent)]
+    OpenSsl(#[from] ErrorStack),
+    /// The table cannot be loaded.
+    #[error("the gateway's table cannot be loaded: {0}")]
+    Storage(#[from] StorageError),
+}
+
+/// A gateway that accepts connections. Dropping it cuts them; [`GatewayHandle::stop`] lets them finish.
+pub struct GatewayHandle {
+    /// Where it answers with TLS.
+    pub address: SocketAddr,
+    /// Where it answers without.
+    pub http_address: Option<SocketAddr>,
+    gateway: Arc<Gateway>,
+    phase: watch::Sender<Phase>,
+    places: Arc<Semaphore>,
+    connections: usize,
+    drain: Duration,
+    listeners: Vec<JoinHandle<()>>,
+    refresh: JoinHandle<()>,
+}
+
+/// Starts the gateway; its table is loaded, and it accepts connections when this returns.
+///
+/// # Errors
+/// [`GatewayError`].
+pub async fn start(
+    app: Arc<App>,
+    notices: mpsc::Receiver<Notice>,
+    tls: Arc<Tls>,
+) -> Result<GatewayHandle, GatewayError> {
+    start_within(app, notices, tls, Limits::default()).await
+}
+
+/// As [`start`], with other bounds.
+///
+/// # Errors
+/// [`GatewayError`].
+pub async fn start_within(
+    app: Arc<App>,
+    notices: mpsc::Receiver<Notice>,
+    tls: Arc<Tls>,
+    limits: Limits,
+) -> Result<GatewayHandle, GatewayError> {
+    // Before anything is cached: every later revocation is heard.
+    let last = app.database.read(revocations::last).await?;
+    let gateway = Arc::new(Gateway {
+        table: ArcSwap::default(),
+        grants: Arc::new(GrantCache::new(limits.cache)),
+        clients: Clients::new(app.settings.allow_private_backends)?,
+        usage: Usage::start(&app.metrics),
+        nowhere: Tally::none(),
+        patience: limits.patience,
+        app,
+    });
+    refresh::load_table(&gateway).await?;
+
+    let (phase, _) = watch::channel(Phase::Serving);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let acceptor = tls.acceptor_builder(ALPN)?.build();
+    let secure = bind(gateway.app.settings.gateway_listen).await?;
+    let plain = match gateway.app.settings.gateway_http_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let (socket, address) = secure;
+    let mut listeners = Vec::new();
+    let mut listen = |socket, tls| {
+        let listener = Listener { socket, tls, places: Arc::clone(&places), phase: phase.subscribe() };
+        listeners.push(tokio::spawn(listener.run(Arc::clone(&gateway))));
+    };
+    listen(socket, Some(acceptor));
+    let http_address = plain.map(|(socket, address)| {
+        listen(socket, None);
+        address
+    });
+
+    let refresh = tokio::spawn(Refresh::new(Arc::clone(&gateway), notices, last).run());
+    let (connections, drain) = (limits.connections, limits.drain);
+    Ok(GatewayHandle {
+        address,
+        http_address,
+        gateway,
+        phase,
+        places,
+        connections,
+        drain,
+        listeners,
+        refresh,
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
+    let failed = |source| GatewayError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
+}
+
+impl GatewayHandle {
+    /// How often the database was asked for a grant.
+    #[must_use]
+    pub fn grants_asked(&self) -> u64 {
+        self.gateway.grants.times_asked()
+    }
+
+    /// Stops accepting at once, lets requests finish for a while, and cuts what then remains.
+    pub async fn stop(mut self) {
+        self.phase.send_replace(Phase::Draining);
+        for listener in self.listeners.drain(..) {
+            // The socket closes with the task.
+            let _ = listener.await;
+        }
+        let everyone = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        if timeout(self.drain, self.places.acquire_many(everyone)).await.is_err() {
+            let left = self.connections.saturating_sub(self.places.available_permits());
+            log::warn!(connections = left; "requests did not finish in time and are cut");
+            self.phase.send_replace(Phase::Cutting);
+        }
+    }
+}
+
+impl Drop for GatewayHandle {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Cutting);
+        self.refresh.abort();
+    }
+}

@@ -57,20 +57,36 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with every problem and its key.
     pub fn read(mut loader: Loader) -> Result<Self, SettingsError> {
-        let data_dir = PathBuf::from(loader.text("data_dir").unwrap_or_else(|| "data/api-manager".to_owned()));
+        let data_dir =
+            PathBuf::from(loader.text("data_dir").unwrap_or_else(|| "data/api-manager".to_owned()));
         let database_url = database_url(&mut loader, &data_dir);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let public_url = loader.text("public_url").unwrap_or_else(|| "https://localhost:9444".to_owned());
         if !public_url.starts_with("https://") && !public_url.starts_with("http://") {
-            loader.problem("public_url", "must begin with https://; set the URL under which clients reach this server");
+            loader.problem(
+                "public_url",
+                "must begin with https://; set the URL under which clients reach this server",
+            );
         }
         let public_url = public_url.trim_end_matches('/').to_owned();
         let tls = tls_files(&mut loader);
         let settings = Self {
             database_url,
-            database_connections: loader.parsed("database_connections", 8, "a number of connections from 1 to 200"),
-            listen: loader.parsed("listen", SocketAddr::from(([0, 0, 0, 0], 9444)), "an address and port such as 0.0.0.0:9444"),
-            gateway_listen: loader.parsed("gateway_listen", SocketAddr::from(([0, 0, 0, 0], 8244)), "an address and port such as 0.0.0.0:8244"),
+            database_connections: loader.parsed(
+                "database_connections",
+                8,
+                "a number of connections from 1 to 200",
+            ),
+            listen: loader.parsed(
+                "listen",
+                SocketAddr::from(([0, 0, 0, 0], 9444)),
+                "an address and port such as 0.0.0.0:9444",
+            ),
+            gateway_listen: loader.parsed(
+                "gateway_listen",
+                SocketAddr::from(([0, 0, 0, 0], 8244)),
+                "an address and port such as 0.0.0.0:8244",
+            ),
             gateway_http_listen: plain_listener(&mut loader),
             issuer: loader.text("issuer").unwrap_or_else(|| public_url.clone()),
             public_url,
@@ -136,7 +152,10 @@ fn plain_listener(loader: &mut Loader) -> Option<SocketAddr> {
     let text = loader.text("gateway_http_listen")?;
     let address = text.parse().ok();
     if address.is_none() {
-        loader.problem("gateway_http_listen", "is no address and port; set one such as 127.0.0.1:8281, or leave it out");
+        loader.problem(
+            "gateway_http_listen",
+            "is no address and port; set one such as 127.0.0.1:8281, or leave it out",
+        );
     }
     address
 }

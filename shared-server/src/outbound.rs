@@ -130,6 +130,12 @@ impl Connector {
         Ok(Self { tls: builder.build(), allow_private, verify_tls, connect_timeout })
     }
 
+    /// The same connector with another limit for name, connection and handshake together.
+    #[must_use]
+    pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
     async fn connect(self, uri: Uri) -> Result<Outbound, ConnectError> {
         let deadline = Instant::now() + self.connect_timeout;
         let connecting = self.connect_by(&uri, deadline);

@@ -1,0 +1,244 @@
+//! One client's connection: what it is doing, how long it may take over it, and how it is closed.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// How long a client may take over things.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// From the first byte of a request's head to its last; also from the connection to the end of the first head.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For taking a piece of an answer.
+    pub write: Duration,
+    /// How often these are looked at.
+    pub look: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(60),
+            look: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What a connection is doing. The socket and the requests note it; whoever drives the connection looks at it.
+pub struct Pulse {
+    /// The address of the other end.
+    pub peer: IpAddr,
+    /// Our end's port.
+    pub port: u16,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    started: Instant,
+    in_flight: AtomicUsize,
+    /// Milliseconds after `started`, plus one; 0 for not at all.
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    blocked_since: AtomicU64,
+    multiplexed: AtomicBool,
+    /// The rest of a request's body is still on its way to us when we close.
+    unread: AtomicBool,
+}
+
+/// What is to be done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Keep,
+    /// It may finish what it does and is then closed.
+    Retire,
+    /// It is cut.
+    Cut,
+}
+
+impl Pulse {
+    /// A connection that has just been accepted.
+    #[must_use]
+    pub fn new(peer: SocketAddr, local: SocketAddr, scheme: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            peer: peer.ip(),
+            port: local.port(),
+            scheme,
+            started: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(1),
+            head_since: AtomicU64::new(1),
+            blocked_since: AtomicU64::new(0),
+            multiplexed: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+        })
+    }
+
+    /// A request's head is complete; `multiplexed` says whether others may be on the way beside it.
+    pub fn begin(self: &Arc<Self>, multiplexed: bool) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        self.head_since.store(0, Ordering::Relaxed);
+        self.multiplexed.store(multiplexed, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// The request is answered before its body was read, so the connection is closed after the answer.
+    pub fn leaves_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client has used up its time.
+    #[must_use]
+    pub fn verdict(&self, patience: &Patience) -> Verdict {
+        let now = self.now();
+        let longer = |since: &AtomicU64, limit: Duration| match since.load(Ordering::Relaxed) {
+            0 => false,
+            since => Duration::from_millis(now.saturating_sub(since)) > limit,
+        };
+        if longer(&self.blocked_since, patience.write) {
+            return Verdict::Cut;
+        }
+        if self.in_flight.load(Ordering::SeqCst) > 0 {
+            return Verdict::Keep;
+        }
+        if longer(&self.head_since, patience.head) {
+            return Verdict::Cut;
+        }
+        if longer(&self.idle_since, patience.idle) { Verdict::Retire } else { Verdict::Keep }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn read_some(&self) {
+        // With HTTP/2, bytes between requests are no head; there the idle limit alone holds.
+        let idle = self.in_flight.load(Ordering::SeqCst) == 0 && !self.multiplexed.load(Ordering::Relaxed);
+        if idle && self.head_since.load(Ordering::Relaxed) == 0 {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request that is being served; dropped when its answer is out.
+pub struct InFlight(Arc<Pulse>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What is read and thrown away of a body that nobody wanted, so that the client gets to read our answer: closing with
+/// unread bytes would reset the connection and take the answer with it (RFC 9112, section 9.6).
+const MOST_LINGERED: usize = 4 * 1_024 * 1_024;
+const LONGEST_LINGER: Duration = Duration::from_secs(2);
+
+/// The socket, which notes what moves.
+pub struct Socket<S> {
+    stream: S,
+    pulse: Arc<Pulse>,
+    lingering: Option<Lingering>,
+}
+
+struct Lingering {
+    timer: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+impl<S> Socket<S> {
+    /// Watches `stream`.
+    pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse, lingering: None }
+    }
+
+    fn note_write<T>(&self, polled: Poll<T>) -> Poll<T> {
+        let blocked = &self.pulse.blocked_since;
+        match &polled {
+            Poll::Pending if blocked.load(Ordering::Relaxed) == 0 => {
+                blocked.store(self.pulse.now(), Ordering::Relaxed)
+            }
+            Poll::Pending => {}
+            Poll::Ready(_) => blocked.store(0, Ordering::Relaxed),
+        }
+        polled
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            this.pulse.read_some();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.note_write(polled)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note_write(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.pulse.unread.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let lingering = this.lingering.get_or_insert_with(|| Lingering {
+            timer: Box::pin(tokio::time::sleep(LONGEST_LINGER)),
+            left: MOST_LINGERED,
+        });
+        let mut thrown = [0; 8 * 1_024];
+        loop {
+            if lingering.timer.as_mut().poll(cx).is_ready() || lingering.left == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buf = ReadBuf::new(&mut thrown);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {
+                    lingering.left = lingering.left.saturating_sub(buf.filled().len());
+                }
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The way to the backend and back.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use log::warn;
+use shared_server::outbound::{ConnectError, Connector, OutboundError, OutboundPolicy, connect_error};
+use tokio::time::{Instant, sleep_until};
+
+use super::bodies::{Outgoing, Upload, UploadFault};
+use super::headers::{self, Hop};
+use super::refusal::Refusal;
+use super::routes::Route;
+use crate::domain::application::KeyType;
+
+/// What sends requests to backends, over pooled connections.
+pub type Client = legacy::Client<Connector, Upload>;
+
+/// Connections that are kept for each backend while nobody uses them, and for how long.
+const MOST_IDLE: usize = 128;
+const IDLE_FOR: Duration = Duration::from_secs(30);
+/// The largest head of an answer, in bytes.
+const LARGEST_HEAD: usize = 128 * 1_024;
+/// How long a client may pause within its body.
+const UPLOAD_PAUSE: Duration = Duration::from_secs(60);
+
+/// One client for each connect time-out: the APIs that have the same share their connections.
+pub struct Clients {
+    connector: Connector,
+    made: Mutex<HashMap<u32, Client>>,
+}
+
+impl Clients {
+    /// Clients that reach private addresses or not.
+    ///
+    /// # Errors
+    /// OpenSSL refused.
+    pub fn new(allow_private: bool) -> Result<Self, OutboundError> {
+        let connect_timeout = Duration::from_secs(5);
+        let policy = OutboundPolicy { allow_private, verify_tls: true, ca: None, connect_timeout };
+        Ok(Self { connector: Connector::new(policy, false)?, made: Mutex::default() })
+    }
+
+    /// The client that gives up connecting after so many milliseconds.
+    #[must_use]
+    pub fn with_connect_timeout(&self, milliseconds: u32) -> Client {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = made.entry(milliseconds).or_insert_with(|| {
+            let limit = Duration::from_millis(milliseconds.max(1).into());
+            legacy::Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_FOR)
+                .pool_max_idle_per_host(MOST_IDLE)
+                .http1_max_buf_size(LARGEST_HEAD)
+                .set_host(false)
+                .build(self.connector.clone().with_connect_timeout(limit))
+        });
+        client.clone()
+    }
+
+    /// Forgets the clients for time-outs that no API has any more.
+    pub fn keep_only(&self, in_use: impl Fn(u32) -> bool) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|milliseconds, _| in_use(*milliseconds));
+    }
+}
+
+/// An admitted request's way.
+pub struct Way<'a> {
+    /// The API.
+    pub route: &'a Route,
+    /// Which of its backends.
+    pub key_type: KeyType,
+    /// The path below the API.
+    pub rest: &'a str,
+    /// The query as it came.
+    pub query: Option<&'a str>,
+    /// How the request came.
+    pub hop: Hop<'a>,
+    /// Its id.
+    pub request_id: &'a HeaderValue,
+}
+
+/// Sends the request to the API's backend, and returns its answer once the head is there.
+///
+/// # Errors
+/// No answer came, or the client did not send its request to the end.
+pub async fn forward(way: Way<'_>, request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
+    let Way { route, key_type, rest, query, hop, request_id } = way;
+    let backend = route.backend(key_type).ok_or(Refusal::BackendUnreachable)?;
+    let uri = backend.uri(rest, query).ok_or(Refusal::Fault)?;
+
+    let (mut parts, body) = request.into_parts();
+    parts.uri = uri;
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    headers::to_backend(&mut parts.headers, &hop, &backend.host, request_id, route.forward_authorization);
+    let (body, progress) = Upload::new(body, UPLOAD_PAUSE);
+    let mut request = Request::from_parts(parts, body);
+    let mut connected = capture_connection(&mut request);
+
+    let mut answer = pin!(route.client.request(request));
+    let first_byte = Duration::from_millis(route.timeouts.first_byte.max(1).into());
+    // The connector has its own limit; ours for the answer counts from the connection on, or from the last piece of
+    // the body that the backend took.
+    let waiting = async {
+        drop(connected.wait_for_connection_metadata().await);
+        let mut deadline = Instant::now() + first_byte;
+        loop {
+            sleep_until(deadline).await;
+            match &progress {
+                Some(progress) if progress.last_moved() + first_byte > deadline => {
+                    deadline = progress.last_moved() + first_byte;
+                }
+                _ => return,
+            }
+        }
+    };
+    let answered = tokio::select! {
+        biased;
+        answered = &mut answer => answered,
+        () = waiting => {
+            warn!(api = route.id.to_string().as_str(), request_id = text(request_id); "the backend did not answer in time");
+            return Err(Refusal::BackendTimeout);
+        }
+    };
+
+    let response = match answered {
+        Ok(response) if response.status().is_informational() => Err(Refusal::BackendBroken),
+        Ok(response) => Ok(response),
+        Err(why) => {
+            match progress.and_then(|progress| progress.fault()) {
+                Some(UploadFault::Stalled) => return Err(Refusal::UploadTimeout),
+                Some(UploadFault::Broken) => return Err(Refusal::UploadBroken),
+                None => {}
+            }
+            let cause = chain(&why);
+            warn!(api = route.id.to_string().as_str(), request_id = text(request_id), cause = cause.as_str(); "no answer from the backend");
+            Err(refusal(&why))
+        }
+    };
+    response.map(|response| relay(response, route, request_id))
+}
+
+fn relay(response: Response<Incoming>, route: &Route, request_id: &HeaderValue) -> Response<Outgoing> {
+    let (mut parts, body) = response.into_parts();
+    headers::from_backend(&mut parts.headers, parts.version, request_id);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    // It has no body, and a length would make the client wait for one (RFC 9110, section 15.3.5).
+    if parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+    }
+    let idle = Duration::from_millis(route.timeouts.idle.max(1).into());
+    Response::from_parts(parts, Outgoing::relayed(body, idle))
+}
+
+fn refusal(why: &legacy::Error) -> Refusal {
+    match connect_error(why) {
+        Some(ConnectError::Timeout) => Refusal::BackendTimeout,
+        Some(
+            ConnectError::BadUri
+            | ConnectError::RefusedByPolicy { .. }
+            | ConnectError::Dns { .. }
+            | ConnectError::Connect(_)
+            | ConnectError::Tls { .. },
+        ) => Refusal::BackendUnreachable,
+        None if why.is_connect() => Refusal::BackendUnreachable,
+        None => Refusal::BackendBroken,
+    }
+}
+
+/// An error with its causes, for the log.
+fn chain(why: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(why), |why| why.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
+}

@@ -1,0 +1,361 @@
+//! What the gateway remembers of tokens: facts, never verdicts. A hit touches no lock and no database.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use log::error;
+use shared_claims::clock::UnixTime;
+use shared_claims::secret::Digest;
+use shared_server::database::{Database, StorageError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::domain::grant::Grant;
+use crate::domain::revocation::Revocation;
+use crate::storage::grants;
+
+/// Bounds of the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheLimits {
+    /// The most grants that are remembered.
+    pub grants: usize,
+    /// The most unknown tokens that are remembered.
+    pub unknown: usize,
+    /// How long a token stays unknown.
+    pub unknown_for: Duration,
+    /// The most look-ups at once.
+    pub lookups: usize,
+    /// How long hits count after the revocation feed was last read.
+    pub trust: Duration,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            grants: 200_000,
+            unknown: 65_536,
+            unknown_for: Duration::from_secs(1),
+            lookups: 4_096,
+            trust: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Revocations that a look-up in flight is held against.
+const RECENT: usize = 1_024;
+/// How often a look-up starts again because a revocation overtook it.
+const ATTEMPTS: usize = 3;
+
+/// A remembered grant.
+pub struct Entry {
+    /// The facts.
+    pub grant: Grant,
+    /// The sweep before which it was last used.
+    used: AtomicU64,
+}
+
+/// What the cache says of a token.
+pub enum Cached {
+    /// It stands for this.
+    Known(Arc<Entry>),
+    /// The database did not know it a moment ago.
+    Unknown,
+    /// Only the database can tell.
+    Miss,
+}
+
+/// The database could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the grant cannot be looked up now")]
+pub struct CannotLookUp;
+
+type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
+
+/// The cache.
+pub struct GrantCache {
+    limits: CacheLimits,
+    known: papaya::HashMap<Digest, Arc<Entry>>,
+    /// Until when, in milliseconds since `started`.
+    unknown: papaya::HashMap<Digest, u64>,
+    /// The look-ups in flight; touched by misses only.
+    lookups: Mutex<HashMap<Digest, watch::Receiver<Option<Answer>>>>,
+    feed: Mutex<Feed>,
+    /// When the revocation feed was last read to its end, in milliseconds since `started`.
+    fed_at: AtomicU64,
+    started: Instant,
+    sweeps: AtomicU64,
+    asked: AtomicU64,
+}
+
+/// The revocations heard, counted.
+#[derive(Default)]
+struct Feed {
+    heard: u64,
+    recent: VecDeque<Revocation>,
+}
+
+impl GrantCache {
+    /// An empty cache that has just read the feed.
+    #[must_use]
+    pub fn new(limits: CacheLimits) -> Self {
+        Self {
+            limits,
+            known: papaya::HashMap::new(),
+            unknown: papaya::HashMap::new(),
+            lookups: Mutex::default(),
+            feed: Mutex::default(),
+            fed_at: AtomicU64::new(0),
+            started: Instant::now(),
+            sweeps: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+        }
+    }
+
+    /// What is remembered of a token.
+    #[must_use]
+    pub fn get(&self, digest: &Digest) -> Cached {
+        let now = self.milliseconds();
+        // Without the feed, a revocation made elsewhere would go unheard: the database has to be asked each time.
+        if !self.is_fed(now) {
+            return Cached::Miss;
+        }
+        if let Some(entry) = self.known.pin().get(digest) {
+            let sweep = self.sweeps.load(Ordering::Relaxed);
+            if entry.used.load(Ordering::Relaxed) != sweep {
+                entry.used.store(sweep, Ordering::Relaxed);
+            }
+            return Cached::Known(Arc::clone(entry));
+        }
+        match self.unknown.pin().get(digest) {
+            Some(until) if now < *until => Cached::Unknown,
+            _ => Cached::Miss,
+        }
+    }
+
+    /// Asks the database, once for all who ask for the same token at the same time.
+    ///
+    /// # Errors
+    /// [`CannotLookUp`].
+    pub async fn look_up(self: &Arc<Self>, database: &Database, digest: Digest) -> Answer {
+        let mut answer = {
+            let mut lookups = lock(&self.lookups);
+            // Another's look-up may have ended since the caller missed.
+            match self.get(&digest) {
+                Cached::Known(entry) => return Ok(Some(entry)),
+                Cached::Unknown => return Ok(None),
+                Cached::Miss => {}
+            }
+            if let Some(answer) = lookups.get(&digest) {
+                answer.clone()
+            } else if lookups.len() >= self.limits.lookups {
+                return Err(CannotLookUp);
+            } else {
+                let (tell, answer) = watch::channel(None);
+                lookups.insert(digest, answer.clone());
+                // A task of its own: the one who asked first may hang up, and the others still want to know.
+                let ends = EndsLookup { cache: Arc::clone(self), digest };
+                let database = database.clone();
+                tokio::spawn(async move {
+                    let answer = ends.cache.ask(&database, ends.digest).await;
+                    drop(ends);
+                    tell.send_replace(Some(answer));
+                });
+                answer
+            }
+        };
+        match answer.wait_for(Option::is_some).await {
+            Ok(answer) => answer.clone().unwrap_or(Err(CannotLookUp)),
+            Err(_) => Err(CannotLookUp),
+        }
+    }
+
+    async fn ask(&self, database: &Database, digest: Digest) -> Answer {
+        for _ in 0..ATTEMPTS {
+            let heard = lock(&self.feed).heard;
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let found =
+                database.read(move |connection| grants::find_by_access_digest(connection, &digest)).await;
+            match found {
+                Err(why) => {
+                    if !matches!(why, StorageError::Busy) {
+                        error!(cause = why.to_string().as_str(); "a grant cannot be looked up");
+                    }
+                    return Err(CannotLookUp);
+                }
+                Ok(None) => {
+                    self.remember_unknown(digest);
+                    return Ok(None);
+                }
+                Ok(Some(grant)) => {
+                    if let Some(entry) = self.keep(grant, heard) {
+                        return Ok(Some(entry));
+                    }
+                }
+            }
+        }
+        Err(CannotLookUp)
+    }
+
+    /// Remembers a grant that was read when `heard` revocations had been heard; `None` where one that came since may
+    /// speak of this grant, which must then be read again: the late insert would undo it.
+    fn keep(&self, grant: Grant, heard: u64) -> Option<Arc<Entry>> {
+        let feed = lock(&self.feed);
+        let missed = usize::try_from(feed.heard.saturating_sub(heard)).unwrap_or(usize::MAX);
+        let overtaken = missed > feed.recent.len()
+            || feed.recent.iter().rev().take(missed).any(|revocation| speaks_of(revocation, &grant));
+        if overtaken {
+            return None;
+        }
+        let used = AtomicU64::new(self.sweeps.load(Ordering::Relaxed));
+        let entry = Arc::new(Entry { grant, used });
+        // A full cache serves whom it has; the sweep makes room within a second.
+        if self.known.len() < self.limits.grants + self.limits.grants / 8 {
+            self.known.pin().insert(entry.grant.access_digest, Arc::clone(&entry));
+        }
+        // Held until here, so that a revocation is either in `recent` above or finds the entry.
+        drop(feed);
+        Some(entry)
+    }
+
+    fn remember_unknown(&self, digest: Digest) {
+        if self.unknown.len() < self.limits.unknown {
+            let bound = u64::try_from(self.limits.unknown_for.as_millis()).unwrap_or(u64::MAX);
+            self.unknown.pin().insert(digest, self.milliseconds().saturating_add(bound));
+        }
+    }
+
+    /// Forgets what a revocation speaks of. Walks the whole cache unless it names one token.
+    pub fn forget(&self, revocation: &Revocation) {
+        {
+            let mut feed = lock(&self.feed);
+            feed.heard += 1;
+            feed.recent.push_back(revocation.clone());
+            if feed.recent.len() > RECENT {
+                feed.recent.pop_front();
+            }
+        }
+        if let Revocation::Token(digest) = revocation {
+            self.known.pin().remove(digest);
+            return;
+        }
+        self.known.pin().retain(|_, entry| !speaks_of(revocation, &entry.grant));
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        {
+            let mut feed = lock(&self.feed);
+            // More than any look-up in flight can have heard: none of them is kept.
+            feed.heard += 1;
+            feed.recent.clear();
+        }
+        self.known.pin().clear();
+        self.unknown.pin().clear();
+    }
+
+    /// The revocation feed was read to its end, by a read that began at `then`.
+    pub fn fed(&self, then: Instant) {
+        let since =
+            u64::try_from(then.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX);
+        self.fed_at.fetch_max(since, Ordering::Relaxed);
+    }
+
+    /// How long ago the feed was last read to its end.
+    #[must_use]
+    pub fn unfed_for(&self) -> Duration {
+        Duration::from_millis(self.milliseconds().saturating_sub(self.fed_at.load(Ordering::Relaxed)))
+    }
+
+    /// Makes room: what has expired, and of what is too much, that which was unused for longest. Once a second.
+    pub fn sweep(&self, now: UnixTime) {
+        let sweep = self.sweeps.fetch_add(1, Ordering::Relaxed);
+        let moment = self.milliseconds();
+        self.unknown.pin().retain(|_, until| moment < *until);
+
+        let full = self.known.len() > self.limits.grants;
+        if full || sweep % 30 == 29 {
+            self.known.pin().retain(|_, entry| now < entry.grant.expires_at);
+        }
+        let excess = self.known.len().saturating_sub(self.limits.grants);
+        if excess > 0 {
+            let mut used: Vec<u64> =
+                self.known.pin().iter().map(|(_, entry)| entry.used.load(Ordering::Relaxed)).collect();
+            // Some more than the excess, so that this is not needed again at once.
+            let last = (excess + self.limits.grants / 16).min(used.len().saturating_sub(1));
+            let (_, oldest_kept, _) = used.select_nth_unstable(last);
+            let (oldest_kept, mut room) = (*oldest_kept, last);
+            self.known.pin().retain(|_, entry| {
+                let goes = room > 0 && entry.used.load(Ordering::Relaxed) <= oldest_kept;
+                room -= usize::from(goes);
+                !goes
+            });
+        }
+    }
+
+    /// The number of grants that are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether no grant is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// How often the database was asked.
+    #[must_use]
+    pub fn times_asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn is_fed(&self, now: u64) -> bool {
+        let ago = now.saturating_sub(self.fed_at.load(Ordering::Relaxed));
+        Duration::from_millis(ago) <= self.limits.trust
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Ends a look-up even where it panics: nobody may wait for it for ever.
+struct EndsLookup {
+    cache: Arc<GrantCache>,
+    digest: Digest,
+}
+
+impl Drop for EndsLookup {
+    fn drop(&mut self) {
+        lock(&self.cache.lookups).remove(&self.digest);
+    }
+}
+
+/// Whether `revocation` takes `grant` back.
+fn speaks_of(revocation: &Revocation, grant: &Grant) -> bool {
+    let origin = grant.lineage.assertion.as_ref();
+    match revocation {
+        Revocation::Token(digest) => grant.access_digest == *digest,
+        Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
+        Revocation::Application(id) => grant.application_id == *id,
+        Revocation::Subject { subject, issuer } => {
+            grant.subject == *subject
+                && issuer.as_ref().is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))
+        }
+        Revocation::Assertion { issuer, jti } => {
+            origin.is_some_and(|origin| origin.issuer == *issuer && origin.jti.as_ref() == Some(jti))
+        }
+        Revocation::IdentityProvider(id) => origin.is_some_and(|origin| origin.identity_provider_id == *id),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "grant_cache_tests.rs"]
+mod tests;

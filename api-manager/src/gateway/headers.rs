@@ -1,0 +1,246 @@
+//! What each side gets to see of the other's headers (RFC 9110, sections 7.6 and 10; RFC 7239).
+
+use std::net::IpAddr;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{Request, Version};
+
+use super::refusal::Refusal;
+
+/// The header by which a request is found again.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
+const ASSERTION: HeaderName = HeaderName::from_static("x-jwt-assertion");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
+
+/// Meant for the next hop only, with the credentials that were meant for us.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHENTICATION_INFO,
+    PROXY_AUTHORIZATION,
+];
+/// Some frameworks take the path from these instead of the request line: what we matched would not be what they serve.
+const OTHER_PATHS: [HeaderName; 2] =
+    [HeaderName::from_static("x-original-url"), HeaderName::from_static("x-rewrite-url")];
+const PSEUDONYM: &str = "countersign";
+/// How often a request may have come through gateways of ours.
+const MOST_PASSAGES: usize = 8;
+const LONGEST_ID: usize = 128;
+
+/// How a request came to us, for the headers that tell the backend.
+pub struct Hop<'a> {
+    /// The address of the other end.
+    pub peer: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Our port.
+    pub port: u16,
+    /// The host that the client asked for.
+    pub host: Option<&'a HeaderValue>,
+    /// The part of the path that the backend does not see.
+    pub prefix: &'a str,
+    /// The version in which the request came.
+    pub version: Version,
+}
+
+/// The request's id as it came where it is harmless, else a new one.
+#[must_use]
+pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(&REQUEST_ID).iter();
+    if let (Some(id), None) = (given.next(), given.next()) {
+        let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:+/=@".contains(byte);
+        if (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(harmless) {
+            return id.clone();
+        }
+    }
+    let mut text = uuid::Uuid::encode_buffer();
+    let made = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static("none"))
+}
+
+/// The one host that the request names (RFC 9112, section 3.2); `None` for an HTTP/1.0 client that names none.
+///
+/// # Errors
+/// None, several, or one that is no `host[:port]`.
+pub fn host<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
+    const BAD: Refusal = Refusal::Malformed("the Host header is not one host with an optional port");
+    let mut given = request.headers().get_all(HOST).iter();
+    let named = given.next();
+    if given.next().is_some() || named.is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(BAD);
+    }
+    let Some(authority) = request.uri().authority() else {
+        return match named {
+            None if request.version() >= Version::HTTP_11 => Err(BAD),
+            named => Ok(named.cloned()),
+        };
+    };
+    // HTTP/2, or a request line with a whole URL: that one counts.
+    if !is_host(authority.as_str().as_bytes()) || (named.is_none() && request.version() == Version::HTTP_11) {
+        return Err(BAD);
+    }
+    if request.version() == Version::HTTP_2
+        && named.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
+    {
+        return Err(BAD);
+    }
+    HeaderValue::from_str(authority.as_str()).map(Some).map_err(|_| BAD)
+}
+
+fn is_host(text: &[u8]) -> bool {
+    let (host, port) = match text {
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+            let (address, port) = rest.split_at_checked(end).unwrap_or_default();
+            let address_only = address.iter().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte));
+            (if address_only { address } else { &[] }, port.get(1..).unwrap_or_default())
+        }
+        _ => {
+            let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+            let (name, port) = text.split_at_checked(end).unwrap_or_default();
+            let name_only = name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+            (if name_only { name } else { &[] }, port)
+        }
+    };
+    let port_only = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    !host.is_empty() && host.len() <= 255 && port_only
+}
+
+/// Whether the request has come through here so often that it must be going in circles.
+#[must_use]
+pub fn is_loop(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(VIA).iter().filter_map(|line| line.to_str().ok());
+    lines.map(|line| line.matches(PSEUDONYM).count()).sum::<usize>() > MOST_PASSAGES
+}
+
+/// Makes the client's headers those of a request to the backend whose `Host` is given.
+pub fn to_backend(
+    headers: &mut HeaderMap,
+    hop: &Hop<'_>,
+    backend_host: &HeaderValue,
+    request_id: &HeaderValue,
+    forward_authorization: bool,
+) {
+    remove_hop_by_hop(headers);
+    if !forward_authorization {
+        headers.remove(AUTHORIZATION);
+    }
+    headers.remove(ASSERTION);
+    // We have met the expectation ourselves: hyper says 100 when the body is first asked for.
+    headers.remove(EXPECT);
+    for name in OTHER_PATHS {
+        headers.remove(name);
+    }
+    // CGI-style backends cannot tell `x_y` from `x-y`, so the first would pass for the second (D19).
+    let odd = |name: &HeaderName| name.as_str().contains('_') || name.as_str().starts_with("x-forwarded");
+    let odd: Vec<HeaderName> = headers.keys().filter(|name| odd(name)).cloned().collect();
+    for name in odd {
+        headers.remove(name);
+    }
+    join_cookies(headers);
+
+    headers.insert(HOST, backend_host.clone());
+    headers.insert(REQUEST_ID, request_id.clone());
+    let peer = hop.peer.to_canonical();
+    put(headers, FORWARDED_FOR, &peer.to_string());
+    put(headers, REAL_IP, &peer.to_string());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(hop.scheme));
+    put(headers, FORWARDED_PORT, &hop.port.to_string());
+    put(headers, FORWARDED_PREFIX, hop.prefix);
+    let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+    let mut forwarded = format!("for={node};proto={}", hop.scheme);
+    if let Some(host) = hop.host {
+        headers.insert(FORWARDED_HOST, host.clone());
+        // The quotes are needed for the colon before a port; no host that we take has any of its own.
+        forwarded.push_str(&format!(";host=\"{}\"", host.to_str().unwrap_or_default()));
+    }
+    put(headers, FORWARDED, &forwarded);
+    headers.append(VIA, via(hop.version));
+}
+
+/// Makes the backend's headers those of our answer.
+pub fn from_backend(headers: &mut HeaderMap, version: Version, request_id: &HeaderValue) {
+    remove_hop_by_hop(headers);
+    // It would name a way around us.
+    headers.remove(ALT_SVC);
+    headers.append(VIA, via(version));
+    headers.insert(REQUEST_ID, request_id.clone());
+}
+
+/// Makes the backend's trailers harmless: none of them may speak for this hop or frame the message.
+pub fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in [http::header::CONTENT_LENGTH, HOST, VIA, REQUEST_ID, http::header::SET_COOKIE] {
+        trailers.remove(name);
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// HTTP/2 may send cookies in pieces, which HTTP/1.1 must not (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if pieces.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 countersign",
+        Version::HTTP_2 => "2.0 countersign",
+        _ => "1.1 countersign",
+    })
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        // Nothing of ours is unfit for a header; a client's copy must not stay in its place all the same.
+        Err(_) => drop(headers.remove(name)),
+    }
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

@@ -1,0 +1,179 @@
+//! Accepts connections and drives each one until it ends, runs out of time, or the gateway stops.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use log::{debug, warn};
+use openssl::ssl::{Ssl, SslAcceptor};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_openssl::SslStream;
+
+use super::Gateway;
+use super::connection::{Pulse, Socket, Verdict};
+use super::service::serve;
+
+/// Bounds of what one client may send. hyper bounds the number of headers of HTTP/1 at 100.
+const LARGEST_HEAD: usize = 64 * 1_024;
+const MOST_STREAMS: u32 = 128;
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Whether connections are accepted, finished or cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Accepted.
+    Serving,
+    /// No longer accepted; those there are may finish their requests.
+    Draining,
+    /// All cut.
+    Cutting,
+}
+
+/// One listener.
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// What makes TLS of a connection, unless it is plain.
+    pub tls: Option<SslAcceptor>,
+    /// A permit for each connection, over all listeners.
+    pub places: Arc<Semaphore>,
+    /// When to stop.
+    pub phase: watch::Receiver<Phase>,
+}
+
+impl Listener {
+    /// Accepts connections until the phase changes.
+    pub async fn run(mut self, gateway: Arc<Gateway>) {
+        loop {
+            // Before accepting: who finds no place waits in the system's queue, not with a socket of ours.
+            let place = tokio::select! {
+                place = Arc::clone(&self.places).acquire_owned() => place,
+                _ = self.phase.changed() => return,
+            };
+            let Ok(place) = place else { return };
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                _ = self.phase.changed() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.spawn(Arc::clone(&gateway), stream, peer, place),
+                Err(why) if is_of_one_connection(&why) => {}
+                Err(why) => {
+                    // Out of descriptors, most likely: they come back when connections end.
+                    warn!(cause = why.to_string().as_str(); "a connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let phase = self.phase.clone();
+        let tls = self.tls.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let Ok(local) = stream.local_addr() else { return };
+            // An answer is written when it is complete: waiting for more of it only delays it.
+            if stream.set_nodelay(true).is_err() {
+                return;
+            }
+            match tls {
+                None => {
+                    let pulse = Pulse::new(peer, local, "http");
+                    drive(gateway, stream, pulse, phase).await;
+                }
+                Some(acceptor) => {
+                    let limit = gateway.patience.handshake;
+                    match timeout(limit, handshake(&acceptor, stream)).await {
+                        Ok(Ok(stream)) => {
+                            drive(gateway, stream, Pulse::new(peer, local, "https"), phase).await
+                        }
+                        Ok(Err(why)) => debug!("a TLS handshake failed: {why}"),
+                        Err(_) => debug!("a TLS handshake took too long"),
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn handshake(
+    acceptor: &SslAcceptor,
+    stream: TcpStream,
+) -> Result<SslStream<TcpStream>, openssl::ssl::Error> {
+    let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream)?;
+    Pin::new(&mut stream).accept().await?;
+    Ok(stream)
+}
+
+async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, mut phase: watch::Receiver<Phase>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let patience = gateway.patience;
+    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
+    let service = {
+        let pulse = Arc::clone(&pulse);
+        service_fn(move |request| {
+            let (gateway, pulse) = (Arc::clone(&gateway), Arc::clone(&pulse));
+            async move { Ok::<_, Infallible>(serve(gateway, pulse, request).await) }
+        })
+    };
+    let builder = protocols();
+    let mut connection = pin!(builder.serve_connection(socket, service));
+    let mut looks = interval(patience.look);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(why) = ended {
+                    debug!("a connection ended: {why}");
+                }
+                return;
+            }
+            _ = looks.tick() => match pulse.verdict(&patience) {
+                Verdict::Keep => {}
+                Verdict::Retire => connection.as_mut().graceful_shutdown(),
+                Verdict::Cut => return,
+            },
+            changed = phase.changed(), if !stopping => {
+                let now = *phase.borrow_and_update();
+                if changed.is_err() || now == Phase::Cutting {
+                    return;
+                }
+                stopping = changed.is_err();
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn protocols() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Its own time-out for heads would also be one for idle connections; `Pulse` tells them apart.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_EVERY);
+    builder
+}
+
+/// The client was gone before we got to it: no fault of the listener's.
+fn is_of_one_connection(why: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(why.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

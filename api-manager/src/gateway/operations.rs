@@ -1,0 +1,213 @@
+//! The declared operations of one API as a tree of path segments.
+//!
+//! The most specific path that has the method wins: a literal segment before `{name}`, that before `/*`. Segments are
+//! compared as the text they stand for, so that no escape makes a path match less than what the backend will read.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use http::Method;
+
+use super::path::decoded;
+use crate::domain::api::{Operation, OperationAuth};
+
+/// Declared operations, ready to be searched.
+#[derive(Default)]
+pub struct Operations(Node);
+
+#[derive(Default)]
+struct Node {
+    literals: HashMap<Box<str>, Node>,
+    /// `{name}`: one segment that is not empty.
+    any: Option<Box<Node>>,
+    here: Vec<Arc<Operation>>,
+    /// `/*`: whatever follows, also nothing.
+    below: Vec<Arc<Operation>>,
+}
+
+/// Why no operation answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undeclared {
+    /// The path is not declared.
+    Path,
+    /// The path is declared with these methods only.
+    Method(BTreeSet<String>),
+}
+
+impl Operations {
+    /// Builds the tree. Of two operations with the same path and method, the first counts.
+    #[must_use]
+    pub fn compile(operations: &[Operation]) -> Self {
+        let mut root = Node::default();
+        for operation in operations {
+            let path = operation.path.strip_prefix('/').unwrap_or(&operation.path);
+            let mut node = &mut root;
+            let mut segments = (!path.is_empty()).then(|| path.split('/')).into_iter().flatten().peekable();
+            let mut open = false;
+            while let Some(segment) = segments.next() {
+                if segment == "*" && segments.peek().is_none() {
+                    open = true;
+                } else if segment.starts_with('{') && segment.ends_with('}') {
+                    node = node.any.get_or_insert_default();
+                } else {
+                    node = node.literals.entry(decoded(segment).into()).or_default();
+                }
+            }
+            let list = if open { &mut node.below } else { &mut node.here };
+            list.push(Arc::new(operation.clone()));
+        }
+        Self(root)
+    }
+
+    /// The operation for `method` at `rest`, which is empty or begins with a slash.
+    ///
+    /// # Errors
+    /// [`Undeclared`].
+    pub fn find(&self, method: &Method, rest: &str) -> Result<&Arc<Operation>, Undeclared> {
+        let mut others = Others::default();
+        let rest = rest.strip_prefix('/').filter(|rest| !rest.is_empty());
+        self.0
+            .find(method.as_str(), rest, &mut others)
+            .ok_or_else(|| if others.0.is_empty() { Undeclared::Path } else { Undeclared::Method(others.0) })
+    }
+}
+
+/// The methods that the path is declared with, where the one asked for is not among them.
+#[derive(Default)]
+struct Others(BTreeSet<String>);
+
+impl Others {
+    fn pick<'o>(&mut self, operations: &'o [Arc<Operation>], method: &str) -> Option<&'o Arc<Operation>> {
+        let exact = operations.iter().find(|operation| operation.method == method);
+        let found = exact.or_else(|| operations.iter().find(|operation| operation.method == "*"));
+        if found.is_none() {
+            self.0.extend(operations.iter().map(|operation| operation.method.clone()));
+        }
+        found
+    }
+}
+
+impl Node {
+    /// Visits each node at most once: a node stands at one depth, and so meets one segment of the path.
+    fn find(&self, method: &str, rest: Option<&str>, others: &mut Others) -> Option<&Arc<Operation>> {
+        let Some(rest) = rest else {
+            return others.pick(&self.here, method).or_else(|| others.pick(&self.below, method));
+        };
+        let (segment, rest) =
+            rest.split_once('/').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
+        let literal = self.literals.get(&*decoded(segment)).and_then(|node| node.find(method, rest, others));
+        let found = literal.or_else(|| match &self.any {
+            Some(node) if !segment.is_empty() => node.find(method, rest, others),
+            _ => None,
+        });
+        // Backends take `/admin/` for `/admin`: were it not the same here, it could slip through to a laxer `/*`.
+        let found = found.or_else(|| {
+            if segment.is_empty() && rest.is_none() { others.pick(&self.here, method) } else { None }
+        });
+        found.or_else(|| others.pick(&self.below, method))
+    }
+}
+
+/// Whether anybody may call it.
+#[must_use]
+pub fn is_open(operation: &Operation) -> bool {
+    operation.auth == OperationAuth::None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shared_claims::scope::ScopeSet;
+
+    fn operations(declared: &[(&str, &str)]) -> Operations {
+        let declared: Vec<Operation> = declared
+            .iter()
+            .map(|(method, path)| Operation {
+                method: (*method).to_owned(),
+                path: (*path).to_owned(),
+                scopes: ScopeSet::default(),
+                auth: OperationAuth::Token,
+            })
+            .collect();
+        Operations::compile(&declared)
+    }
+
+    fn found(operations: &Operations, method: &str, rest: &str) -> String {
+        match operations.find(&method.parse().unwrap(), rest) {
+            Ok(operation) => operation.path.clone(),
+            Err(Undeclared::Path) => "404".to_owned(),
+            Err(Undeclared::Method(allow)) => format!("405 {}", Vec::from_iter(allow).join(" ")),
+        }
+    }
+
+    #[test]
+    fn the_most_specific_path_wins() {
+        let all = operations(&[
+            ("GET", "/*"),
+            ("GET", "/cats/{id}"),
+            ("GET", "/cats/mine"),
+            ("GET", "/cats/{id}/toys/*"),
+        ]);
+        for (rest, path) in [
+            ("/cats/mine", "/cats/mine"),
+            ("/cats/7", "/cats/{id}"),
+            ("/cats/7/toys", "/cats/{id}/toys/*"),
+            ("/cats/7/toys/a/b", "/cats/{id}/toys/*"),
+            ("/cats/mine/toys/a", "/cats/{id}/toys/*"),
+            ("/cats/7/dogs", "/*"),
+            ("", "/*"),
+            ("/", "/*"),
+        ] {
+            assert_eq!(found(&all, "GET", rest), path, "{rest}");
+        }
+    }
+
+    #[test]
+    fn an_undeclared_path_is_404_and_an_undeclared_method_405() {
+        let all = operations(&[("GET", "/cats"), ("PUT", "/cats/{id}"), ("GET", "/cats/{id}")]);
+        assert_eq!(found(&all, "GET", "/dogs"), "404");
+        assert_eq!(found(&all, "GET", ""), "404");
+        assert_eq!(found(&all, "GET", "/cats/1/2"), "404");
+        assert_eq!(found(&all, "DELETE", "/cats/1"), "405 GET PUT");
+        assert_eq!(found(&all, "get", "/cats"), "405 GET");
+    }
+
+    #[test]
+    fn a_method_that_only_a_wider_path_declares_goes_there() {
+        let all = operations(&[("GET", "/cats"), ("*", "/*")]);
+        assert_eq!(found(&all, "GET", "/cats"), "/cats");
+        assert_eq!(found(&all, "POST", "/cats"), "/*");
+    }
+
+    #[test]
+    fn no_spelling_slips_past_a_strict_path_to_a_lax_one() {
+        let all = operations(&[("GET", "/*"), ("GET", "/admin"), ("GET", "/users/@me")]);
+        assert_eq!(found(&all, "GET", "/admin/"), "/admin");
+        assert_eq!(found(&all, "GET", "/users/%40me"), "/users/@me");
+        assert_eq!(found(&all, "GET", "/admin/x"), "/*");
+    }
+
+    #[test]
+    fn a_trailing_slash_may_be_declared_by_itself() {
+        let all = operations(&[("GET", "/cats"), ("GET", "/cats/")]);
+        assert_eq!(found(&all, "GET", "/cats"), "/cats");
+        assert_eq!(found(&all, "GET", "/cats/"), "/cats/");
+    }
+
+    #[test]
+    fn a_name_stands_for_one_segment_that_is_not_empty() {
+        let all = operations(&[("GET", "/cats/{id}")]);
+        assert_eq!(found(&all, "GET", "/cats/"), "404");
+        assert_eq!(found(&all, "GET", "/cats"), "404");
+    }
+
+    proptest! {
+        #[test]
+        fn an_escaped_path_matches_what_the_plain_one_does(rest in "(/[a-c@]{1,3}){0,4}/?") {
+            let all = operations(&[("GET", "/*"), ("GET", "/a/{x}"), ("GET", "/a/b"), ("GET", "/@/c/*")]);
+            let escaped = rest.replace('@', "%40");
+            prop_assert_eq!(found(&all, "GET", &rest), found(&all, "GET", &escaped));
+        }
+    }
+}

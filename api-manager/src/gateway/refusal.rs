@@ -1,0 +1,342 @@
+//! What the gateway says when a request goes no further: status, code, fixed words, and the challenge of RFC 6750.
+//!
+//! Codes and words are those of the original's version 4. Causes go to the log; bodies never name a backend.
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use shared_claims::scope::ScopeSet;
+
+use super::bodies::Outgoing;
+use super::path::BadPath;
+use crate::domain::application::KeyType;
+
+/// Why a request goes no further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request breaks HTTP's rules.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The path could be read in two ways.
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    /// Only `100-continue` can be expected (RFC 9110, section 10.1.1).
+    #[error("an expectation other than 100-continue")]
+    Expectation,
+    /// No API or no operation answers here.
+    #[error("nothing answers at this path")]
+    NotFound,
+    /// The path is declared with other methods, in the form of an `Allow` header.
+    #[error("the method is not declared")]
+    MethodNotAllowed(String),
+    /// The publisher has stopped the API.
+    #[error("the API is blocked")]
+    ApiBlocked,
+    /// There is no Bearer token.
+    #[error("no credentials")]
+    MissingCredentials,
+    /// What came is not in the form of a token of ours.
+    #[error("the token is malformed")]
+    MalformedToken,
+    /// No such token was ever issued, or it is long gone.
+    #[error("the token is unknown")]
+    UnknownToken,
+    /// The token was revoked.
+    #[error("the token is revoked")]
+    RevokedToken,
+    /// The token's time is over.
+    #[error("the token has expired")]
+    ExpiredToken,
+    /// The identity provider behind the token is not trusted now.
+    #[error("the identity provider is disabled or gone")]
+    ProviderDisabled,
+    /// The operation asks for a token without a person behind it.
+    #[error("the operation takes application tokens only")]
+    TokenType,
+    /// The application's subscription is blocked.
+    #[error("the subscription is blocked")]
+    SubscriptionBlocked,
+    /// The application has not subscribed to this API.
+    #[error("the application has no subscription")]
+    NotSubscribed,
+    /// The token has none of the scopes that the operation asks for.
+    #[error("the token lacks the scope")]
+    ScopeMissing(ScopeSet),
+    /// The API has no backend for keys of this type.
+    #[error("no endpoint for this type of key")]
+    NoEndpoint(KeyType),
+    /// What the token stands for cannot be read now.
+    #[error("the token cannot be looked up now")]
+    CannotLookUp,
+    /// The client stopped sending its body.
+    #[error("the request body did not come in time")]
+    UploadTimeout,
+    /// The client's body broke off or is not well-formed.
+    #[error("the request body broke off")]
+    UploadBroken,
+    /// There is no connection to the backend.
+    #[error("the backend cannot be reached")]
+    BackendUnreachable,
+    /// The backend broke off, or does not speak HTTP.
+    #[error("the backend's answer is broken")]
+    BackendBroken,
+    /// The backend did not take the connection, or did not answer, in time.
+    #[error("the backend did not answer in time")]
+    BackendTimeout,
+    /// The request has come through here too often.
+    #[error("the request goes in circles")]
+    Loop,
+    /// We failed.
+    #[error("an internal fault")]
+    Fault,
+}
+
+const INVALID: &str = "Invalid Credentials";
+const INVALID_DESCRIPTION: &str =
+    "Invalid Credentials. Make sure you have provided the correct security credentials";
+const REALM: &str = "Bearer realm=\"Countersign\"";
+
+impl Refusal {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Path(BadPath::TooLong) => StatusCode::URI_TOO_LONG,
+            Self::Malformed(_) | Self::Path(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ApiBlocked | Self::CannotLookUp => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MissingCredentials
+            | Self::MalformedToken
+            | Self::UnknownToken
+            | Self::RevokedToken
+            | Self::ExpiredToken
+            | Self::ProviderDisabled
+            | Self::TokenType
+            | Self::SubscriptionBlocked => StatusCode::UNAUTHORIZED,
+            Self::NotSubscribed | Self::ScopeMissing(_) | Self::NoEndpoint(_) => StatusCode::FORBIDDEN,
+            Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BackendUnreachable | Self::BackendBroken => StatusCode::BAD_GATEWAY,
+            Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::Fault => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A stable word for logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed_request",
+            Self::Path(_) => "bad_path",
+            Self::Expectation => "expectation",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::ApiBlocked => "api_blocked",
+            Self::MissingCredentials => "missing_credentials",
+            Self::MalformedToken => "malformed_token",
+            Self::UnknownToken => "unknown_token",
+            Self::RevokedToken => "revoked_token",
+            Self::ExpiredToken => "expired_token",
+            Self::ProviderDisabled => "provider_disabled",
+            Self::TokenType => "token_type",
+            Self::SubscriptionBlocked => "subscription_blocked",
+            Self::NotSubscribed => "not_subscribed",
+            Self::ScopeMissing(_) => "scope_missing",
+            Self::NoEndpoint(_) => "no_endpoint",
+            Self::CannotLookUp => "cannot_look_up",
+            Self::UploadTimeout => "upload_timeout",
+            Self::UploadBroken => "upload_broken",
+            Self::BackendUnreachable => "backend_unreachable",
+            Self::BackendBroken => "backend_broken",
+            Self::BackendTimeout => "backend_timeout",
+            Self::Loop => "loop",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// Code, message and description of the body.
+    fn words(&self) -> (&'static str, &'static str, String) {
+        let (code, message, description) = match self {
+            Self::Path(BadPath::TooLong) => ("414", "URI Too Long", "The request target is too long."),
+            Self::Malformed(_) | Self::Path(_) => {
+                return ("400", "Bad Request", capitalised(&self.to_string()));
+            }
+            Self::UploadBroken => ("400", "Bad Request", "The request body broke off or is not well-formed."),
+            Self::Expectation => ("417", "Expectation Failed", "Only 100-continue can be expected."),
+            Self::NotFound => ("404", "Not Found", "The requested resource is not available."),
+            Self::MethodNotAllowed(_) => {
+                ("405", "Method Not Allowed", "Method not allowed for given API resource")
+            }
+            Self::ApiBlocked => (
+                "700700",
+                "API blocked",
+                "This API has been blocked temporarily. Please try again later or contact the system administrators.",
+            ),
+            Self::MissingCredentials => (
+                "900902",
+                "Missing Credentials",
+                "Invalid Credentials. Make sure your API invocation call has a header: 'Authorization: Bearer ACCESS_TOKEN'",
+            ),
+            Self::MalformedToken
+            | Self::UnknownToken
+            | Self::RevokedToken
+            | Self::ExpiredToken
+            | Self::ProviderDisabled => ("900901", INVALID, INVALID_DESCRIPTION),
+            Self::TokenType => (
+                "900905",
+                "Incorrect Access Token Type is provided",
+                "The access token type used is not supported when invoking the API",
+            ),
+            Self::SubscriptionBlocked => (
+                "900907",
+                "The requested API is temporarily blocked",
+                "The application's subscription to this API is blocked",
+            ),
+            Self::NotSubscribed => (
+                "900908",
+                "Resource forbidden",
+                "User is NOT authorized to access the Resource. API Subscription validation failed.",
+            ),
+            Self::ScopeMissing(_) => (
+                "900910",
+                "The access token does not allow you to access the requested resource",
+                "User is NOT authorized to access the Resource. Scope validation failed.",
+            ),
+            Self::NoEndpoint(KeyType::Sandbox) => {
+                ("900901", INVALID, "The sandbox key was used on an API with no sandbox endpoint")
+            }
+            Self::NoEndpoint(KeyType::Production) => {
+                ("900901", INVALID, "The production key was used on an API with no production endpoint")
+            }
+            Self::CannotLookUp => (
+                "900900",
+                "Unclassified Authentication Failure",
+                "The access token cannot be checked at the moment. Please try again.",
+            ),
+            Self::UploadTimeout => ("408", "Request Timeout", "The request body did not come in time."),
+            Self::BackendUnreachable => {
+                ("101503", "Connection failed", "There is no connection to the backend of this API.")
+            }
+            Self::BackendBroken => (
+                "101500",
+                "Broken answer",
+                "The backend of this API broke off or gave an answer that is not HTTP.",
+            ),
+            Self::BackendTimeout => {
+                ("101504", "Connection timed out", "The backend of this API did not answer in time.")
+            }
+            Self::Loop => ("508", "Loop Detected", "The request has come through this gateway too often."),
+            Self::Fault => (
+                "900967",
+                "Internal Server Error",
+                "The gateway failed. The request ID finds the cause in its log.",
+            ),
+        };
+        (code, message, description.to_owned())
+    }
+
+    /// `WWW-Authenticate` (RFC 6750, section 3). Without credentials there is no error to name; where a subscription or
+    /// an endpoint is missing, no other token would help, and `insufficient_scope` would say that one does.
+    fn challenge(&self) -> Option<String> {
+        match self {
+            Self::ScopeMissing(scopes) => Some(format!(
+                "{REALM}, error=\"insufficient_scope\", error_description=\"the token has none of the scopes\", \
+                 scope=\"{scopes}\""
+            )),
+            Self::MissingCredentials => Some(REALM.to_owned()),
+            _ if self.status() == StatusCode::UNAUTHORIZED => {
+                let description = match self {
+                    Self::TokenType => "the operation takes application tokens only",
+                    Self::SubscriptionBlocked => "the subscription is blocked",
+                    // Which of the causes it was is not the caller's business; the log has it.
+                    _ => "the token is invalid, expired or revoked",
+                };
+                Some(format!("{REALM}, error=\"invalid_token\", error_description=\"{description}\""))
+            }
+            _ if self.status() == StatusCode::FORBIDDEN => Some(REALM.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The answer, without the headers that every answer has.
+    #[must_use]
+    pub fn response(&self) -> Response<Outgoing> {
+        let (code, message, description) = self.words();
+        let body = serde_json::json!({ "code": code, "message": message, "description": description });
+        let mut response = Response::new(Outgoing::full(body.to_string()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Self::MethodNotAllowed(allow) = self
+            && let Ok(allow) = HeaderValue::try_from(allow)
+        {
+            headers.insert(ALLOW, allow);
+        }
+        response
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(rest).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(refusal: &Refusal) -> String {
+        let response = refusal.response();
+        response.headers().get(WWW_AUTHENTICATE).map_or("", |value| value.to_str().unwrap()).to_owned()
+    }
+
+    #[test]
+    fn missing_credentials_are_challenged_without_an_error() {
+        assert_eq!(challenge(&Refusal::MissingCredentials), REALM);
+        assert_eq!(Refusal::MissingCredentials.words().0, "900902");
+    }
+
+    #[test]
+    fn an_invalid_token_is_named_as_such_whatever_is_wrong_with_it() {
+        let all =
+            [Refusal::UnknownToken, Refusal::ExpiredToken, Refusal::RevokedToken, Refusal::ProviderDisabled];
+        for refusal in all {
+            assert_eq!(challenge(&refusal), challenge(&Refusal::MalformedToken));
+            assert_eq!(refusal.words(), Refusal::MalformedToken.words());
+            assert!(challenge(&refusal).contains("error=\"invalid_token\""));
+        }
+    }
+
+    #[test]
+    fn a_missing_scope_is_named() {
+        let refusal = Refusal::ScopeMissing(ScopeSet::parse("b a").unwrap());
+        assert!(challenge(&refusal).ends_with("scope=\"a b\""));
+        assert!(challenge(&refusal).contains("error=\"insufficient_scope\""));
+    }
+
+    #[test]
+    fn every_401_and_403_carries_a_challenge_and_nothing_else_does() {
+        for refusal in [
+            Refusal::TokenType,
+            Refusal::SubscriptionBlocked,
+            Refusal::NotSubscribed,
+            Refusal::NoEndpoint(KeyType::Sandbox),
+        ] {
+            assert!(challenge(&refusal).starts_with("Bearer realm="), "{refusal:?}");
+        }
+        for refusal in
+            [Refusal::NotFound, Refusal::BackendTimeout, Refusal::CannotLookUp, Refusal::ApiBlocked]
+        {
+            assert_eq!(challenge(&refusal), "", "{refusal:?}");
+        }
+    }
+}

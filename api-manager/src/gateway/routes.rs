@@ -1,0 +1,284 @@
+//! What answers where: an immutable table, compiled from the database and swapped as a whole.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::HeaderValue;
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use log::warn;
+use url::Url;
+
+use super::forward::{Client, Clients};
+use super::operations::Operations;
+use super::usage::Tally;
+use crate::domain::api::{Api, Timeouts};
+use crate::domain::application::{Application, KeyType};
+use crate::domain::identity_provider::IdentityProvider;
+use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
+use crate::domain::lifecycle::State;
+use crate::domain::subscription::{Subscription, SubscriptionState};
+use crate::domain::tier::Tier;
+
+/// Everything that a table is compiled from.
+#[derive(Default)]
+pub struct Sources {
+    /// The counter that moves with each of these; read before them.
+    pub revision: i64,
+    /// Every API, in any state.
+    pub apis: Vec<Api>,
+    /// Every subscription.
+    pub subscriptions: Vec<Subscription>,
+    /// Every application.
+    pub applications: Vec<Application>,
+    /// Every tier.
+    pub tiers: Vec<Tier>,
+    /// Every trusted identity provider.
+    pub identity_providers: Vec<IdentityProvider>,
+}
+
+/// The table that requests are served by.
+#[derive(Default)]
+pub struct RouteTable {
+    /// The revision of its sources.
+    pub revision: i64,
+    /// By context and version, or context alone, without slashes at either end.
+    places: HashMap<Box<str>, Arc<Route>>,
+    /// The segments of the longest key of `places`.
+    deepest: usize,
+    enabled_providers: HashSet<IdentityProviderId>,
+}
+
+/// An API as the gateway needs it.
+pub struct Route {
+    /// Its id.
+    pub id: ApiId,
+    /// Where it is in its life.
+    pub state: State,
+    /// What may be called.
+    pub operations: Operations,
+    /// Who may call.
+    pub subscriptions: HashMap<ApplicationId, SubscriptionState>,
+    /// Whether the caller's `Authorization` is passed on.
+    pub forward_authorization: bool,
+    /// How long the backend may take.
+    pub timeouts: Timeouts,
+    /// What connects to its backends.
+    pub client: Client,
+    /// Where its calls are counted.
+    pub tally: Tally,
+    production: Backends,
+    sandbox: Backends,
+}
+
+/// Where an API's traffic goes.
+#[derive(Default)]
+struct Backends {
+    all: Vec<Backend>,
+    turn: AtomicUsize,
+}
+
+/// A backend's base URL, taken apart.
+pub struct Backend {
+    scheme: Scheme,
+    authority: Authority,
+    /// The `Host` header.
+    pub host: HeaderValue,
+    /// Its path as written, for requests that name nothing below it.
+    base: Box<str>,
+}
+
+/// A place in the table.
+pub struct Found<'t, 'p> {
+    /// The API.
+    pub route: &'t Arc<Route>,
+    /// What of the path led here, such as `/shop/pets/1.0`.
+    pub prefix: &'p str,
+    /// What is left: empty, or with a slash in front.
+    pub rest: &'p str,
+}
+
+impl RouteTable {
+    /// Compiles a table. What cannot be compiled is left out and logged: one bad row must not stop the others.
+    #[must_use]
+    pub fn compile(sources: Sources, clients: &Clients, tally_of: impl Fn(&Api) -> Tally) -> Self {
+        let mut subscribers: HashMap<ApiId, HashMap<ApplicationId, SubscriptionState>> = HashMap::new();
+        for subscription in &sources.subscriptions {
+            let of_api = subscribers.entry(subscription.api_id).or_default();
+            of_api.insert(subscription.application_id, subscription.state);
+        }
+
+        let mut table = Self { revision: sources.revision, ..Self::default() };
+        let providers = sources.identity_providers.iter().filter(|provider| provider.enabled);
+        table.enabled_providers = providers.map(|provider| provider.id).collect();
+
+        let mut defaults: HashMap<String, (&Api, Arc<Route>)> = HashMap::new();
+        for api in &sources.apis {
+            let subscriptions = subscribers.remove(&api.id).unwrap_or_default();
+            let route = Arc::new(Route::compile(api, subscriptions, clients, tally_of(api)));
+            let context = api.context.trim_matches('/');
+            table.put(format!("{context}/{}", api.version), Arc::clone(&route));
+            // An API out of service does not hold the place without a version against one in service.
+            if api.definition.default_version && !matches!(api.state, State::Created | State::Retired) {
+                let newer = defaults
+                    .get(context)
+                    .is_none_or(|(other, _)| (other.created_at, other.id) < (api.created_at, api.id));
+                if newer {
+                    defaults.insert(context.to_owned(), (api, route));
+                }
+            }
+        }
+        for (context, (_, route)) in defaults {
+            // A place with a version outranks one without that happens to be spelled the same.
+            if !table.places.contains_key(context.as_str()) {
+                table.put(context, route);
+            }
+        }
+        table
+    }
+
+    fn put(&mut self, place: String, route: Arc<Route>) {
+        self.deepest = self.deepest.max(place.split('/').count());
+        self.places.insert(place.into_boxed_str(), route);
+    }
+
+    /// The API with the longest context and version at the front of `path`, on whole segments; one look-up for each
+    /// candidate, however many APIs there are.
+    #[must_use]
+    pub fn find<'t, 'p>(&'t self, path: &'p str) -> Option<Found<'t, 'p>> {
+        let inner = path.strip_prefix('/')?;
+        let beyond = self.deepest.checked_sub(1)?;
+        let mut end = inner.match_indices('/').nth(beyond).map_or(inner.len(), |(place, _)| place);
+        loop {
+            let candidate = inner.get(..end)?;
+            if let Some(route) = self.places.get(candidate) {
+                let (prefix, rest) = path.split_at_checked(end + 1)?;
+                return Some(Found { route, prefix, rest });
+            }
+            end = candidate.rfind('/')?;
+        }
+    }
+
+    /// Whether the identity provider is trusted now.
+    #[must_use]
+    pub fn trusts(&self, provider: IdentityProviderId) -> bool {
+        self.enabled_providers.contains(&provider)
+    }
+
+    /// The number of APIs, in any state.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no API.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
+impl Route {
+    fn compile(
+        api: &Api,
+        subscriptions: HashMap<ApplicationId, SubscriptionState>,
+        clients: &Clients,
+        tally: Tally,
+    ) -> Self {
+        let definition = &api.definition;
+        let backends = |key_type| {
+            let urls = definition.backends.of(key_type).iter();
+            let all = urls.filter_map(|url| {
+                let backend = Backend::parse(url);
+                if backend.is_none() {
+                    warn!(api = api.id.to_string().as_str(); "a backend of this API is no http(s) URL and gets no traffic");
+                }
+                backend
+            });
+            Backends { all: all.collect(), turn: AtomicUsize::new(0) }
+        };
+        Self {
+            id: api.id,
+            state: api.state,
+            operations: Operations::compile(&definition.operations),
+            subscriptions,
+            forward_authorization: definition.forward_authorization,
+            timeouts: definition.timeouts,
+            client: clients.with_connect_timeout(definition.timeouts.connect),
+            tally,
+            production: backends(KeyType::Production),
+            sandbox: backends(KeyType::Sandbox),
+        }
+    }
+
+    /// Whether keys of this type reach anything.
+    #[must_use]
+    pub fn serves(&self, key_type: KeyType) -> bool {
+        !self.backends(key_type).all.is_empty()
+    }
+
+    /// The backend whose turn it is.
+    #[must_use]
+    pub fn backend(&self, key_type: KeyType) -> Option<&Backend> {
+        let Backends { all, turn } = self.backends(key_type);
+        match all.as_slice() {
+            [only] => Some(only),
+            several => several.get(turn.fetch_add(1, Ordering::Relaxed).checked_rem(several.len())?),
+        }
+    }
+
+    fn backends(&self, key_type: KeyType) -> &Backends {
+        match key_type {
+            KeyType::Production => &self.production,
+            KeyType::Sandbox => &self.sandbox,
+        }
+    }
+}
+
+impl Backend {
+    /// Takes an `http` or `https` URL apart; user names, passwords, queries and fragments have no place in it.
+    #[must_use]
+    pub fn parse(url: &str) -> Option<Self> {
+        let url = Url::parse(url).ok()?;
+        let scheme = match url.scheme() {
+            "http" => Scheme::HTTP,
+            "https" => Scheme::HTTPS,
+            _ => return None,
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        let host = url.host_str()?;
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Some(Self {
+            scheme,
+            host: HeaderValue::try_from(&authority).ok()?,
+            authority: Authority::try_from(authority).ok()?,
+            base: url.path().into(),
+        })
+    }
+
+    /// The URL of `rest` below this backend, with the query byte for byte as it came.
+    #[must_use]
+    pub fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
+        let base =
+            if rest.is_empty() { &*self.base } else { self.base.strip_suffix('/').unwrap_or(&self.base) };
+        let mut target =
+            String::with_capacity(base.len() + rest.len() + query.map_or(0, |q| q.len() + 1) + 1);
+        target.push_str(base);
+        target.push_str(rest);
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).ok()?);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! One request, from its head to the head of its answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Method, Request, Response, Version};
+use hyper::body::{Body, Incoming};
+use log::{error, info};
+use tokio::time::Instant;
+
+use super::Gateway;
+use super::admission::{Presented, Token, admit, presented};
+use super::bodies::Outgoing;
+use super::connection::Pulse;
+use super::forward::{Way, forward};
+use super::grant_cache::{Cached, Entry};
+use super::headers::{self, Hop, REQUEST_ID};
+use super::operations::{Undeclared, is_open};
+use super::path;
+use super::refusal::Refusal;
+use super::routes::Route;
+use super::usage::{Ledger, Tally};
+use crate::domain::application::KeyType;
+use crate::domain::lifecycle::State;
+
+/// Answers a request. Whatever goes wrong is an answer too, also a panic.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    pulse: Arc<Pulse>,
+    request: Request<Incoming>,
+) -> Response<Outgoing> {
+    let started = Instant::now();
+    let in_flight = pulse.begin(request.version() == Version::HTTP_2);
+    let request_id = headers::request_id(request.headers());
+    let (method, version) = (request.method().clone(), request.version());
+    let has_body = !request.body().is_end_stream();
+    let mut call =
+        Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, tally: None, sent: false };
+
+    let answered = AssertUnwindSafe(call.answer(request)).catch_unwind().await;
+    let answered = answered.unwrap_or_else(|_| {
+        error!(request_id = text(&request_id); "a request panicked");
+        Err(Refusal::Fault)
+    });
+    let tally = call.tally.take();
+    let sent = call.sent;
+    let mut response = answered.unwrap_or_else(|refusal| {
+        info!(
+            reason = refusal.reason(), status = refusal.status().as_u16(), request_id = text(&request_id),
+            method = method.as_str(), peer = pulse.peer.to_string().as_str();
+            "refused"
+        );
+        refused(&refusal, &request_id)
+    });
+    // A refused body is not read: the connection cannot be used for another request, and the client is told.
+    if has_body && !sent && version < Version::HTTP_2 {
+        pulse.leaves_unread();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let tally = tally.unwrap_or_else(|| gateway.nowhere.clone());
+    let ledger =
+        Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight);
+    response.map(|body| body.with_ledger(ledger))
+}
+
+fn refused(refusal: &Refusal, request_id: &HeaderValue) -> Response<Outgoing> {
+    let mut response = refusal.response();
+    response.headers_mut().insert(REQUEST_ID, request_id.clone());
+    response
+}
+
+/// What is decided of a request that may pass.
+struct Decision {
+    route: Arc<Route>,
+    key_type: KeyType,
+    /// The length of the part of the path that led to the API.
+    prefix: usize,
+}
+
+struct Call<'a> {
+    gateway: &'a Arc<Gateway>,
+    pulse: &'a Arc<Pulse>,
+    request_id: &'a HeaderValue,
+    /// Where the call is counted, once the API is known.
+    tally: Option<Tally>,
+    /// Whether the body was handed on.
+    sent: bool,
+}
+
+impl Call<'_> {
+    async fn answer(&mut self, request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
+        // Neither is ever forwarded, and an echo would show credentials to scripts (RFC 9110, section 9.3.8).
+        if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+            return Err(Refusal::MethodNotAllowed(String::new()));
+        }
+        let host = headers::host(&request)?;
+        let uri = request.uri().clone();
+        if uri.path_and_query().is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
+            return Err(path::BadPath::TooLong.into());
+        }
+        let path = path::canonical(uri.path())?;
+        let expectation = request.headers().get(EXPECT);
+        if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            return Err(Refusal::Expectation);
+        }
+
+        let Decision { route, key_type, prefix } = self.decide(&request, &path).await?;
+        if headers::is_loop(request.headers()) {
+            return Err(Refusal::Loop);
+        }
+        let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
+        let hop = Hop {
+            peer: self.pulse.peer,
+            scheme: self.pulse.scheme,
+            port: self.pulse.port,
+            host: host.as_ref(),
+            prefix,
+            version: request.version(),
+        };
+        let way = Way { route: &route, key_type, rest, query: uri.query(), hop, request_id: self.request_id };
+        self.sent = true;
+        forward(way, request).await
+    }
+
+    /// Decides by one table and one set of facts. Where the facts have to be fetched first, the decision begins anew
+    /// after that: the table may have changed meanwhile.
+    async fn decide(&mut self, request: &Request<Incoming>, path: &str) -> Result<Decision, Refusal> {
+        let presented = presented(request.headers());
+        let mut fetched: Option<Option<Arc<Entry>>> = None;
+        loop {
+            let missing = match self.try_decide(request.method(), path, presented, &mut fetched)? {
+                Step::Decided(decision) => return Ok(decision),
+                Step::Missing(digest) => digest,
+            };
+            let found = self.gateway.grants.look_up(&self.gateway.app.database, missing).await;
+            fetched = Some(found.map_err(|_| Refusal::CannotLookUp)?);
+        }
+    }
+
+    fn try_decide(
+        &mut self,
+        method: &Method,
+        path: &str,
+        presented: Presented,
+        fetched: &mut Option<Option<Arc<Entry>>>,
+    ) -> Result<Step, Refusal> {
+        let table = self.gateway.table.load();
+        let found = table.find(path).ok_or(Refusal::NotFound)?;
+        let route = found.route;
+        match route.state {
+            State::Created | State::Retired => return Err(Refusal::NotFound),
+            State::Blocked | State::Published | State::Deprecated => self.tally = Some(route.tally.clone()),
+        }
+        if route.state == State::Blocked {
+            return Err(Refusal::ApiBlocked);
+        }
+        let operation = route.operations.find(method, found.rest).map_err(|undeclared| match undeclared {
+            Undeclared::Path => Refusal::NotFound,
+            Undeclared::Method(allow) => Refusal::MethodNotAllowed(Vec::from_iter(allow).join(", ")),
+        })?;
+
+        let entry;
+        let token = match presented {
+            _ if is_open(operation) => Token::Missing,
+            Presented::Nothing => Token::Missing,
+            Presented::Junk => Token::Malformed,
+            Presented::Token(digest) => {
+                entry = match fetched.take() {
+                    Some(fetched) => fetched,
+                    None => match self.gateway.grants.get(&digest) {
+                        Cached::Known(entry) => Some(entry),
+                        Cached::Unknown => None,
+                        Cached::Miss => return Ok(Step::Missing(digest)),
+                    },
+                };
+                entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.grant))
+            }
+        };
+        let key_type = admit(&table, route, operation, token, self.gateway.app.clock.now())?;
+        Ok(Step::Decided(Decision { route: Arc::clone(route), key_type, prefix: found.prefix.len() }))
+    }
+}
+
+enum Step {
+    Decided(Decision),
+    /// The grant of this token has to be looked up first.
+    Missing(shared_claims::secret::Digest),
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
+}
