@@ -159,13 +159,19 @@ impl IdentityProvider {
 }
 
 impl Rule {
+    /// What the rule asks for, for people.
+    #[must_use]
+    pub fn expected(&self, provider: &IdentityProvider, now: UnixTime) -> String {
+        (self.expected)(provider, now)
+    }
+
     /// Applies the rule and says what it saw.
     #[must_use]
     pub fn explain(&self, provider: &IdentityProvider, claims: &ClaimSet, now: UnixTime) -> Finding {
         let claim = if self.name == "lifetime" { "exp" } else { self.name };
         let seen = claims.get(claim).map_or_else(|| "absent".to_owned(), ToString::to_string);
         Finding {
-            expected: (self.expected)(provider, now),
+            expected: self.expected(provider, now),
             seen: seen.chars().take(512).collect(),
             remedy: self.remedy,
             outcome: (self.holds)(provider, claims, now),
