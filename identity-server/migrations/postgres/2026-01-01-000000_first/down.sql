@@ -1,0 +1,10 @@
+DROP TABLE revisions;
+DROP TABLE signing_algorithms;
+DROP TABLE signing_keys;
+DROP TABLE revoked_tokens;
+DROP TABLE refresh_tokens;
+DROP TABLE refresh_families;
+DROP TABLE sign_in_failures;
+DROP TABLE users;
+DROP TABLE clients;
+DROP TABLE administrators;

@@ -1,0 +1,88 @@
+//! What holds for every request: a panic is a 500, foreign pages change nothing, and answers carry careful headers.
+
+use std::panic::AssertUnwindSafe;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use futures_util::FutureExt;
+use shared_server::problem::Problem;
+
+use crate::app::App;
+
+/// Wraps every route.
+pub(crate) async fn guard<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let path = request.path().to_owned();
+    if is_foreign(&request, &path) {
+        return Err(Problem::forbidden("requests from pages of other origins are refused", None).into());
+    }
+    // A handler that panics has broken nothing that others use: what is shared is swapped as a whole.
+    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let mut response = match answered {
+        Ok(response) => response?,
+        Err(_) => return Err(Problem::fault(&"a handler panicked").into()),
+    };
+    protect(&path, response.headers_mut());
+    Ok(response)
+}
+
+/// Whether a browser sends this on behalf of another origin's page (CSRF). The OAuth endpoints take no ambient
+/// credentials, so they need no such rule.
+fn is_foreign(request: &ServiceRequest, path: &str) -> bool {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !changes || !(path.starts_with("/api/") || path.starts_with("/scim/")) {
+        return false;
+    }
+    let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if header(HeaderName::from_static("sec-fetch-site")) == Some("cross-site") {
+        return true;
+    }
+    match (request.headers().contains_key(ORIGIN), request.app_data::<web::Data<App>>()) {
+        (true, Some(app)) => header(ORIGIN) != Some(origin_of(&app.public_url)),
+        (has_origin, _) => has_origin,
+    }
+}
+
+/// Scheme, host and port of a URL.
+fn origin_of(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(authority..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| authority + at);
+    url.get(..end).unwrap_or(url)
+}
+
+fn protect(path: &str, headers: &mut HeaderMap) {
+    let mut put =
+        |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    put(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(X_FRAME_OPTIONS, "DENY");
+    put(REFERRER_POLICY, "no-referrer");
+    let policy = if path.starts_with("/docs") {
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+    } else {
+        "default-src 'none'; frame-ancestors 'none'"
+    };
+    put(CONTENT_SECURITY_POLICY, policy);
+    if !headers.contains_key(CACHE_CONTROL) && !path.starts_with("/docs") {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_of_a_url_ends_before_its_path() {
+        assert_eq!(origin_of("https://id.example:9443/a/b"), "https://id.example:9443");
+        assert_eq!(origin_of("https://id.example"), "https://id.example");
+    }
+}

@@ -1,0 +1,383 @@
+//! The ring: an immutable snapshot of all parsed keys, swapped as a whole when the database has news.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use openssl::x509::X509;
+use serde::Serialize;
+use shared_claims::claims::ClaimSet;
+use shared_claims::clock::UnixTime;
+use shared_claims::jose::Compact;
+use shared_claims::jwk::{Jwk, JwkSet};
+use shared_claims::secret::Digest;
+use shared_claims::signature::{
+    ALGORITHMS, Algorithm, KeyKind, PrivateKey, PublicKey, SignatureError, SigningHeader, UnusableKey,
+};
+use shared_server::sealing::{MasterKey, SealingError};
+
+use super::published::{Document, Published};
+use crate::domain::key::{self, KeyRecord, KeyState, first_algorithm, published_kid};
+
+/// The purpose for which a signing key is sealed, with its `kid`: a sealed key cannot be put in another's place.
+pub(super) fn purpose(kid: &str) -> String {
+    format!("the signing key {kid}")
+}
+
+/// Why a key cannot be made, opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// OpenSSL does not take it.
+    #[error(transparent)]
+    Unusable(#[from] UnusableKey),
+    /// It does not open with this master key.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    /// It could not sign.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// There is no key of this kind yet.
+    #[error("there is no signing key for {0} yet")]
+    Missing(Algorithm),
+}
+
+/// What may be told about a key.
+#[derive(Clone, Debug)]
+pub struct KeySummary {
+    /// Its identifier.
+    pub kid: String,
+    /// The algorithms that it is published for.
+    pub algorithms: Vec<Algorithm>,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// From when on it signs.
+    pub signs_from: UnixTime,
+    /// When it ceases to be published.
+    pub retires_at: Option<UnixTime>,
+    /// When its certificate ends.
+    pub not_after: UnixTime,
+    /// SHA-256 of its certificate, base64url.
+    pub thumbprint: String,
+    /// Its certificate, PEM.
+    pub certificate: String,
+}
+
+/// Signs and verifies with the keys that the database held when it was last looked at.
+pub struct KeyRing {
+    snapshot: ArcSwap<Snapshot>,
+    published: ArcSwap<Published>,
+}
+
+struct Snapshot {
+    revision: i64,
+    keys: Vec<Key>,
+    algorithms: BTreeSet<Algorithm>,
+}
+
+struct Key {
+    record: KeyRecord,
+    private: PrivateKey,
+    public: PublicKey,
+    certificate: X509,
+    thumbprint: String,
+}
+
+impl KeyRing {
+    /// Opens the keys.
+    ///
+    /// # Errors
+    /// [`KeyError`]: one does not open, or cannot be published.
+    pub fn open(
+        revision: i64,
+        records: Vec<KeyRecord>,
+        algorithms: Vec<Algorithm>,
+        master: &MasterKey,
+        now: UnixTime,
+    ) -> Result<Self, KeyError> {
+        let snapshot = Snapshot::open(revision, records, algorithms, master)?;
+        let published = snapshot.publish(now)?;
+        Ok(Self { snapshot: ArcSwap::from_pointee(snapshot), published: ArcSwap::from_pointee(published) })
+    }
+
+    /// Puts what the database holds now in the place of what it held before; an older revision changes nothing.
+    ///
+    /// # Errors
+    /// As [`KeyRing::open`]; the old keys stay.
+    pub fn replace(
+        &self,
+        revision: i64,
+        records: Vec<KeyRecord>,
+        algorithms: Vec<Algorithm>,
+        master: &MasterKey,
+        now: UnixTime,
+    ) -> Result<(), KeyError> {
+        if revision <= self.revision() {
+            return Ok(());
+        }
+        let snapshot = Snapshot::open(revision, records, algorithms, master)?;
+        let published = snapshot.publish(now)?;
+        self.snapshot.store(Arc::new(snapshot));
+        self.published.store(Arc::new(published));
+        Ok(())
+    }
+
+    /// The revision of the keys that are in use.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.snapshot.load().revision
+    }
+
+    /// What is published now; rendered anew only where a key has begun to sign or gone since.
+    #[must_use]
+    pub fn published(&self, now: UnixTime) -> Arc<Published> {
+        let published = self.published.load_full();
+        if published.until.is_none_or(|until| now < until) {
+            return published;
+        }
+        match self.snapshot.load().publish(now) {
+            Ok(renewed) => {
+                let renewed = Arc::new(renewed);
+                self.published.store(Arc::clone(&renewed));
+                renewed
+            }
+            Err(_) => published,
+        }
+    }
+
+    /// Whether tokens can be signed with this algorithm and verified by those who read the published keys.
+    #[must_use]
+    pub fn serves(&self, algorithm: Algorithm) -> bool {
+        let snapshot = self.snapshot.load();
+        let has_key = snapshot.keys.iter().any(|key| key.record.kind == algorithm.key_kind());
+        has_key && snapshot.is_published(algorithm)
+    }
+
+    /// Signs claims as an access token (RFC 9068, section 2.1) with the key that is current.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] where no key of the kind was made yet.
+    pub fn sign<C: Serialize>(
+        &self,
+        algorithm: Algorithm,
+        claims: &C,
+        now: UnixTime,
+    ) -> Result<String, KeyError> {
+        let snapshot = self.snapshot.load();
+        let records = snapshot.keys.iter().map(|key| &key.record);
+        let kid = key::current(records, algorithm.key_kind(), now).ok_or(KeyError::Missing(algorithm))?;
+        let key =
+            snapshot.keys.iter().find(|key| key.record.kid == kid).ok_or(KeyError::Missing(algorithm))?;
+        let kid = published_kid(kid, algorithm);
+        let header = SigningHeader {
+            algorithm,
+            typ: Some("at+jwt"),
+            kid: Some(&kid),
+            x5t_s256: Some(&key.thumbprint),
+        };
+        Ok(key.private.sign(&header, claims)?)
+    }
+
+    /// The claims of a token that one of the published keys signed; `None` for everything else. Dates and issuer are
+    /// not looked at.
+    #[must_use]
+    pub fn verify(&self, token: &str, now: UnixTime) -> Option<ClaimSet> {
+        let jwt = Compact::parse(token).ok()?;
+        let algorithm: Algorithm = jwt.header.alg.parse().ok()?;
+        let kid = jwt.header.kid.as_deref()?;
+        let snapshot = self.snapshot.load();
+        let key = snapshot.keys.iter().find(|key| {
+            key.record.kind == algorithm.key_kind() && published_kid(&key.record.kid, algorithm) == kid
+        })?;
+        if !snapshot.is_published(algorithm) || key.record.retires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        key.public.verify(&jwt, algorithm).ok()?;
+        Some(ClaimSet::from(jwt.unverified_claims))
+    }
+
+    /// Every key that is known, the newest last.
+    #[must_use]
+    pub fn summaries(&self, now: UnixTime) -> Vec<KeySummary> {
+        let snapshot = self.snapshot.load();
+        snapshot.keys.iter().map(|key| snapshot.summary(key, now)).collect()
+    }
+
+    /// The algorithms that tokens are signed with, for the metadata.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        ALGORITHMS.into_iter().filter(|algorithm| self.serves(*algorithm)).collect()
+    }
+}
+
+impl Snapshot {
+    fn open(
+        revision: i64,
+        records: Vec<KeyRecord>,
+        algorithms: Vec<Algorithm>,
+        master: &MasterKey,
+    ) -> Result<Self, KeyError> {
+        let keys = records.into_iter().map(|record| Key::open(record, master)).collect::<Result<_, _>>()?;
+        Ok(Self { revision, keys, algorithms: algorithms.into_iter().collect() })
+    }
+
+    fn is_published(&self, algorithm: Algorithm) -> bool {
+        algorithm == first_algorithm(algorithm.key_kind()) || self.algorithms.contains(&algorithm)
+    }
+
+    fn algorithms_of(&self, key: &Key) -> Vec<Algorithm> {
+        let fits =
+            |algorithm: &Algorithm| algorithm.key_kind() == key.record.kind && self.is_published(*algorithm);
+        ALGORITHMS.into_iter().filter(fits).collect()
+    }
+
+    fn publish(&self, now: UnixTime) -> Result<Published, KeyError> {
+        let records = || self.keys.iter().map(|key| &key.record);
+        let mut set = JwkSet::default();
+        for key in self.keys.iter().filter(|key| key::state(&key.record, records(), now) != KeyState::Retired)
+        {
+            for algorithm in self.algorithms_of(key) {
+                let kid = published_kid(&key.record.kid, algorithm);
+                set.keys.push(Jwk::published(&key.public, algorithm, &kid, Some(&key.certificate))?);
+            }
+        }
+        let current = key::current(records(), KeyKind::Rsa, now);
+        let current = self.keys.iter().find(|key| Some(key.record.kid.as_str()) == current);
+        Ok(Published {
+            jwks: Document::new(serde_json::to_string(&set).unwrap_or_default()),
+            certificate: Document::new(current.map(|key| key.record.certificate.clone()).unwrap_or_default()),
+            until: key::next_change(records(), now),
+        })
+    }
+
+    fn summary(&self, key: &Key, now: UnixTime) -> KeySummary {
+        let record = &key.record;
+        KeySummary {
+            kid: record.kid.clone(),
+            algorithms: self.algorithms_of(key),
+            state: key::state(record, self.keys.iter().map(|key| &key.record), now),
+            created_at: record.created_at,
+            signs_from: record.signs_from,
+            retires_at: record.retires_at,
+            not_after: not_after(&key.certificate),
+            thumbprint: key.thumbprint.clone(),
+            certificate: record.certificate.clone(),
+        }
+    }
+}
+
+impl Key {
+    fn open(record: KeyRecord, master: &MasterKey) -> Result<Self, KeyError> {
+        let private = PrivateKey::from_pkcs8(&master.open(&purpose(&record.kid), &record.sealed_key)?)?;
+        let certificate =
+            X509::from_pem(record.certificate.as_bytes()).map_err(|_| UnusableKey::Unreadable)?;
+        let der = certificate.to_der().map_err(|_| UnusableKey::Unreadable)?;
+        let public = private.public()?;
+        Ok(Self { record, private, public, certificate, thumbprint: Digest::of(&der).base64url() })
+    }
+}
+
+/// Seals the private half of a new key for keeping.
+///
+/// # Errors
+/// [`KeyError::Sealing`].
+pub(super) fn seal(kid: &str, private: &[u8], master: &MasterKey) -> Result<Vec<u8>, KeyError> {
+    Ok(master.seal(&purpose(kid), private)?)
+}
+
+fn not_after(certificate: &X509) -> UnixTime {
+    let epoch = openssl::asn1::Asn1Time::from_unix(0);
+    let diff = epoch.and_then(|epoch| epoch.diff(certificate.not_after()));
+    UnixTime(diff.map_or(0, |diff| i64::from(diff.days) * 86_400 + i64::from(diff.secs)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::make;
+    use serde_json::json;
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+
+    fn master() -> MasterKey {
+        let given = shared_claims::secret::Secret::new("00".repeat(32));
+        MasterKey::load_or_create(std::path::Path::new("/nowhere"), Some(&given)).unwrap()
+    }
+
+    fn record(
+        kind: KeyKind,
+        generation: i64,
+        signs_from: UnixTime,
+        retires_at: Option<UnixTime>,
+    ) -> KeyRecord {
+        let made =
+            make(kind, "id.example", NOW).unwrap().into_record(kind, generation, NOW, &master()).unwrap();
+        KeyRecord { signs_from, retires_at, ..made }
+    }
+
+    fn ring(records: Vec<KeyRecord>, algorithms: Vec<Algorithm>) -> KeyRing {
+        KeyRing::open(1, records, algorithms, &master(), NOW).unwrap()
+    }
+
+    fn jwks(ring: &KeyRing, now: UnixTime) -> Vec<Jwk> {
+        serde_json::from_str::<JwkSet>(&ring.published(now).jwks.body).unwrap().keys
+    }
+
+    #[test]
+    fn every_algorithm_signs_what_the_published_key_of_its_own_verifies() {
+        let kinds = [KeyKind::Rsa, KeyKind::P256, KeyKind::Ed25519];
+        let ring = ring(kinds.map(|kind| record(kind, 1, NOW, None)).to_vec(), ALGORITHMS.to_vec());
+        for algorithm in crate::domain::client_metadata::SIGNING_ALGORITHMS {
+            let token = ring.sign(algorithm, &json!({"sub": "alice"}), NOW).unwrap();
+            assert_eq!(ring.verify(&token, NOW).unwrap().text("sub"), Ok(Some("alice")));
+            let jwt = Compact::parse(&token).unwrap();
+            let published = jwks(&ring, NOW).into_iter().find(|key| key.kid == jwt.header.kid).unwrap();
+            assert_eq!(published.alg.as_deref(), Some(algorithm.as_str()));
+            assert_eq!(published.x5t_s256, jwt.header.x5t_s256);
+            assert_eq!(published.public_key().unwrap().verify(&jwt, algorithm), Ok(()));
+        }
+    }
+
+    #[test]
+    fn only_the_first_algorithm_is_published_until_another_is_asked_for() {
+        let one = ring(vec![record(KeyKind::Rsa, 1, NOW, None)], vec![]);
+        assert_eq!(jwks(&one, NOW).len(), 1);
+        assert!(
+            one.serves(Algorithm::RS256) && !one.serves(Algorithm::PS256) && !one.serves(Algorithm::ES256)
+        );
+    }
+
+    #[test]
+    fn a_retired_key_leaves_the_set_and_verifies_no_more() {
+        let (begins, ends) = (NOW.plus(10), NOW.plus(100));
+        let keys = vec![record(KeyKind::Rsa, 1, NOW, Some(ends)), record(KeyKind::Rsa, 2, begins, None)];
+        let (old_kid, ring) = (keys[0].kid.clone(), ring(keys, vec![]));
+        let old = ring.sign(Algorithm::RS256, &json!({}), NOW).unwrap();
+        let new = ring.sign(Algorithm::RS256, &json!({}), begins).unwrap();
+        assert_eq!(Compact::parse(&old).unwrap().header.kid, Some(old_kid));
+        assert_ne!(Compact::parse(&old).unwrap().header.kid, Compact::parse(&new).unwrap().header.kid);
+        assert_eq!((jwks(&ring, NOW).len(), jwks(&ring, ends).len()), (2, 1));
+        assert!(ring.verify(&old, begins).is_some() && ring.verify(&old, ends).is_none());
+        assert_ne!(ring.published(NOW).certificate.body, ring.published(begins).certificate.body);
+    }
+
+    #[test]
+    fn a_sealed_key_cannot_be_put_in_anothers_place() {
+        let (one, mut other) = (record(KeyKind::P256, 1, NOW, None), record(KeyKind::P256, 2, NOW, None));
+        other.sealed_key = one.sealed_key;
+        assert!(matches!(KeyRing::open(1, vec![other], vec![], &master(), NOW), Err(KeyError::Sealing(_))));
+    }
+
+    #[test]
+    fn a_token_that_we_did_not_sign_is_nothing_to_us() {
+        let (ours, theirs) = (
+            ring(vec![record(KeyKind::P256, 1, NOW, None)], vec![]),
+            ring(vec![record(KeyKind::P256, 1, NOW, None)], vec![]),
+        );
+        let foreign = theirs.sign(Algorithm::ES256, &json!({}), NOW).unwrap();
+        assert!(ours.verify(&foreign, NOW).is_none());
+        assert!(ours.verify("a.b.c", NOW).is_none());
+        assert!(ours.verify("", NOW).is_none());
+    }
+}
