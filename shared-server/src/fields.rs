@@ -50,6 +50,18 @@ impl Fields {
         self.errors.push(FieldError::new(format!("{}{name}", self.prefix), detail));
     }
 
+    /// Whether `name`, or an item of it, was blamed already: rules that look at the value then have nothing to add.
+    #[must_use]
+    pub fn is_blamed(&self, name: &str) -> bool {
+        let whole = format!("{}{name}", self.prefix);
+        self.errors.iter().any(|error| {
+            error
+                .field
+                .strip_prefix(&whole)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+        })
+    }
+
     /// Whether the field was sent with a value other than null.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

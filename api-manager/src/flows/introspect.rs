@@ -6,7 +6,7 @@ use shared_claims::opaque;
 use super::Denied;
 use crate::app::App;
 use crate::domain::grant::Grant;
-use crate::storage::{grants, identity_providers};
+use crate::storage::{application_keys, grants, identity_providers};
 
 /// The grant of a live access token; nothing for one that is unknown, expired, revoked, suspended or misspelt. A
 /// refresh token is none: a resource server that asks must not take it for one.
@@ -22,6 +22,10 @@ pub async fn introspect(app: &App, token: &str, now: UnixTime) -> Result<Option<
             else {
                 return Ok(None);
             };
+            // Its key may have gone with its application since.
+            if application_keys::find(connection, &grant.consumer_key)?.is_none() {
+                return Ok(None);
+            }
             let Some(origin) = &grant.lineage.assertion else { return Ok(Some(grant)) };
             let provider = identity_providers::find(connection, origin.identity_provider_id)?;
             Ok(provider.filter(|provider| provider.enabled).map(|_| grant))

@@ -7,6 +7,8 @@ use super::schema::revisions;
 
 /// Moves with everything that the gateway compiles.
 pub const ROUTES: &str = "routes";
+/// Moves with every identity provider.
+pub const TRUST: &str = "trust";
 
 /// The counter's present value; 0 where nobody has ever moved it.
 ///
