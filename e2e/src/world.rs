@@ -27,7 +27,8 @@ pub struct Places {
     pub gateway: String,
 }
 
-/// Both servers, a backend, and what actors need to reach them.
+/// Both servers, a backend, and what actors need to reach them. Stops the servers when it is dropped, for which the
+/// runtime has to have several threads.
 pub struct World {
     /// What the servers and the identity provider take for the time.
     pub clock: Clock,
@@ -107,16 +108,6 @@ impl World {
         self.manager = Some(start_manager(&self.manager_settings, &self.clock).await);
     }
 
-    /// Stops everything in good order.
-    pub async fn ends(mut self) {
-        if let Some(manager) = self.manager.take() {
-            manager.stop().await;
-        }
-        if let Some(identity) = self.identity.take() {
-            identity.stop().await;
-        }
-    }
-
     /// Who trusts identity providers and revokes.
     #[must_use]
     pub fn administrator(&self) -> Administrator {
@@ -160,6 +151,29 @@ impl World {
     /// A client of the identity server whose people may sign in with their passwords.
     pub async fn client(&self) -> Client {
         Client::register(&self.http, &self.places).await
+    }
+}
+
+impl Drop for World {
+    /// A server that nobody stops would go on, with its threads and its connections to the database, until the
+    /// process of the tests ends.
+    fn drop(&mut self) {
+        let (manager, identity) = (self.manager.take(), self.identity.take());
+        if manager.is_none() && identity.is_none() {
+            return;
+        }
+        // Without an idle connection of ours they have nothing to wait for.
+        self.http = Http::new();
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                if let Some(manager) = manager {
+                    manager.stop().await;
+                }
+                if let Some(identity) = identity {
+                    identity.stop().await;
+                }
+            });
+        });
     }
 }
 

@@ -25,7 +25,6 @@ on_every_stage! {
         assert_eq!(answer.member("path"), "/cats?colour=red");
         assert_eq!(answer.json()["headers"]["authorization"], json!(null));
         assert_eq!(application.introspects(&token).await.member("sub"), "alice");
-        world.ends().await;
     }
 
     async fn an_exchange_answers_as_rfc_6749_wants(stage: Stage) {

@@ -74,11 +74,15 @@ on_every_stage! {
             let answer = application.calls(&format!("/pets/1.0{trick}"), &token).await;
             assert_eq!(answer.status, 400, "{trick}: {}", answer.text());
         }
-        for trick in ["/pets/1.0/../1.0/public/x", "//pets/1.0/public/x", "/pets//1.0/public/x", "/%70ets/1.0/public/x"] {
+        for trick in ["/pets/1.0/../1.0/public/x", "//pets/1.0/public/x", "/pets//1.0/public/x"] {
             let answer = application.calls(trick, &token).await;
             assert!(matches!(answer.status, 400 | 404), "{trick}: {} {}", answer.status, answer.text());
         }
         assert_eq!(world.backend.reached(), 0);
-        assert_eq!(application.calls("/pets/1.0/public/x", &token).await.status, 200);
+        // An escape that needs none is no trick, and the backend sees it as what it is.
+        for plain in ["/pets/1.0/public/x", "/%70ets/1.0/publi%63/x"] {
+            let answer = application.calls(plain, &token).await.expect(200);
+            assert_eq!(answer.member("path"), "/public/x", "{plain}");
+        }
     }
 }

@@ -73,7 +73,7 @@ on_every_stage! {
 
         let lines: [(&str, Value); 3] = [
             ("a subject", json!({ "subject": "alice", "issuer": idp.issuer })),
-            ("an assertion", json!({ "issuer": idp.issuer, "jti": "the one" })),
+            ("an assertion", json!({ "assertion": { "issuer": idp.issuer, "jti": "the one" } })),
             ("an identity provider", json!({ "identity_provider_id": id })),
         ];
         for (name, what) in lines {
