@@ -1,0 +1,200 @@
+//! An API as it is shown.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::api::{Api, Operation};
+use crate::domain::lifecycle::Event;
+
+/// An API of one version. What is sent to make or replace one has the same members, those that are read-only left out.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Api)]
+pub(super) struct ApiView {
+    #[schema(read_only)]
+    id: String,
+    name: String,
+    /// The first segments of its path; slashes at its ends are dropped. Fixed once it is made.
+    #[schema(example = "pets")]
+    context: String,
+    /// The segment after the context. Fixed once it is made.
+    #[schema(example = "1.0.0")]
+    version: String,
+    description: String,
+    /// created, published, blocked, deprecated or retired.
+    #[schema(read_only)]
+    state: &'static str,
+    #[schema(read_only)]
+    owner: String,
+    backends: BackendsView,
+    /// Left out, every method and path may be called with a token.
+    operations: Vec<OperationView>,
+    /// The tiers that a subscription may choose from; at least one.
+    tiers: Vec<String>,
+    tags: Vec<String>,
+    /// public (default) or private.
+    visibility: &'static str,
+    /// Null leaves CORS to the backend.
+    cors: Option<CorsView>,
+    /// Whether the backend gets a signed JWT about the caller.
+    backend_jwt: bool,
+    /// The most requests a second that reach the backend, over all callers.
+    max_tps: Option<u32>,
+    timeouts: TimeoutsView,
+    /// Whether the caller's Authorization header is passed on.
+    forward_authorization: bool,
+    /// Whether it also answers without the version segment; one version of a context has this.
+    default_version: bool,
+    /// RFC 3339.
+    #[schema(read_only)]
+    created_at: String,
+    /// RFC 3339.
+    #[schema(read_only)]
+    updated_at: String,
+}
+
+/// Base URLs, by the type of the key that calls.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Backends)]
+pub(super) struct BackendsView {
+    production: Vec<String>,
+    sandbox: Vec<String>,
+}
+
+/// One thing that may be called.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Operation)]
+pub(super) struct OperationView {
+    /// A method, or * for any.
+    method: String,
+    /// Begins with /; {name} stands for one segment, /* at the end for the rest.
+    #[schema(example = "/pets/{id}")]
+    path: String,
+    /// Any one of them will do; none asks for no scope.
+    scopes: Vec<String>,
+    /// token (default), application (a token with no person behind it) or none.
+    auth: &'static str,
+}
+
+/// What other origins' pages may do.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Cors)]
+pub(super) struct CorsView {
+    /// Exact origins, or *.
+    allow_origins: Vec<String>,
+    allow_headers: Vec<String>,
+    /// Not together with the origin *.
+    allow_credentials: bool,
+}
+
+/// In milliseconds, from 100 to 600000.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Timeouts)]
+pub(super) struct TimeoutsView {
+    /// Until the connection stands.
+    connect: u32,
+    /// Until the head of the answer is there.
+    first_byte: u32,
+    /// Between two pieces of the answer.
+    idle: u32,
+}
+
+/// Where an API is in its life.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lifecycle)]
+pub(super) struct LifecycleView {
+    state: &'static str,
+    /// The actions that may be taken now.
+    legal_actions: Vec<&'static str>,
+    /// The latest 100 moves, the oldest of them first.
+    history: Vec<EventView>,
+}
+
+/// A move that was made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LifecycleEvent)]
+pub(super) struct EventView {
+    action: &'static str,
+    from: &'static str,
+    to: &'static str,
+    actor: String,
+    /// RFC 3339.
+    at: String,
+}
+
+impl ApiView {
+    pub(super) fn of(api: Api) -> Self {
+        let definition = api.definition;
+        Self {
+            id: api.id.to_string(),
+            name: api.name,
+            context: api.context,
+            version: api.version,
+            description: definition.description,
+            state: api.state.as_str(),
+            owner: api.owner,
+            backends: BackendsView {
+                production: definition.backends.production,
+                sandbox: definition.backends.sandbox,
+            },
+            operations: definition.operations.into_iter().map(OperationView::of).collect(),
+            tiers: definition.tiers,
+            tags: definition.tags,
+            visibility: definition.visibility.as_str(),
+            cors: definition.cors.map(|cors| CorsView {
+                allow_origins: cors.allow_origins,
+                allow_headers: cors.allow_headers,
+                allow_credentials: cors.allow_credentials,
+            }),
+            backend_jwt: definition.backend_jwt,
+            max_tps: definition.max_tps,
+            timeouts: TimeoutsView {
+                connect: definition.timeouts.connect,
+                first_byte: definition.timeouts.first_byte,
+                idle: definition.timeouts.idle,
+            },
+            forward_authorization: definition.forward_authorization,
+            default_version: definition.default_version,
+            created_at: api.created_at.rfc3339(),
+            updated_at: api.updated_at.rfc3339(),
+        }
+    }
+
+    /// Without what only its owner needs to know: where the backends are.
+    pub(super) fn without_backends(mut self) -> Self {
+        self.backends = BackendsView { production: Vec::new(), sandbox: Vec::new() };
+        self
+    }
+}
+
+impl OperationView {
+    fn of(operation: Operation) -> Self {
+        Self {
+            scopes: operation.scopes.iter().map(str::to_owned).collect(),
+            method: operation.method,
+            path: operation.path,
+            auth: operation.auth.as_str(),
+        }
+    }
+}
+
+impl LifecycleView {
+    pub(super) fn of(api: &Api, history: Vec<Event>) -> Self {
+        Self {
+            state: api.state.as_str(),
+            legal_actions: api.state.legal_actions().iter().map(|action| action.as_str()).collect(),
+            history: history.into_iter().map(EventView::of).collect(),
+        }
+    }
+}
+
+impl EventView {
+    fn of(event: Event) -> Self {
+        Self {
+            action: event.action.as_str(),
+            from: event.from.as_str(),
+            to: event.to.as_str(),
+            actor: event.actor,
+            at: event.at.rfc3339(),
+        }
+    }
+}
