@@ -27,6 +27,7 @@ mod denied;
 mod error;
 mod exchange_assertion;
 pub mod generate_keys;
+pub mod housekeeping;
 mod introspect;
 mod issue;
 mod refresh_grant;

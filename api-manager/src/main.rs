@@ -1,3 +1,64 @@
-//! The api-manager's command line.
+//! The command line.
+#![expect(clippy::print_stderr, reason = "what a command answers goes to its terminal")]
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use api_manager::settings::{PREFIX, Settings};
+use clap::{Parser, Subcommand};
+use shared_claims::clock::Clock;
+use shared_server::settings::Loader;
+use shared_server::telemetry::init_logging;
+
+/// Exchanges trusted issuers' JWTs for opaque tokens, and guards APIs with them.
+#[derive(Parser)]
+#[command(name = "api-manager", version)]
+struct Cli {
+    /// A TOML file with settings; the environment (API_MANAGER_…) overrides it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves; this is what happens without a command.
+    Serve,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The threads are the gateway's; the management has workers of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(obey(cli)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("api-manager: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn obey(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+    let settings = Settings::read(Loader::from_system(PREFIX, cli.config.as_deref())?)?;
+    init_logging(&settings.log, settings.log_format);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            let running = api_manager::run(settings, Clock::System).await?;
+            if let Some(password) = &running.administrator_password {
+                // Exposed to be shown this once.
+                eprintln!(
+                    "The administrator is `admin`, the password (shown only now): {}",
+                    password.expose()
+                );
+            }
+            running.wait().await;
+        }
+    }
+    Ok(())
+}

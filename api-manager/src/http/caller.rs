@@ -13,6 +13,8 @@ use shared_server::problem::Problem;
 
 use crate::app::App;
 use crate::domain::actor::{Actor, Right};
+use crate::flows::{self, Denied};
+use crate::issuers::Unverified;
 
 /// An authenticated caller; a request without one does not reach its handler.
 #[derive(Debug)]
@@ -109,8 +111,22 @@ async fn administrator(app: &App, encoded: &str) -> Result<Actor, Problem> {
     }
 }
 
-async fn bearer(_app: &App, _token: &str) -> Result<Actor, Problem> {
-    Err(unauthorized("the token is not valid here"))
+async fn bearer(app: &App, token: &str) -> Result<Actor, Problem> {
+    flows::bearer_login(app, token, app.clock.now()).await.map_err(|denied| match denied {
+        Denied::Storage(error) => error.into(),
+        Denied::Fault(cause) | Denied::Unverified(Unverified::Fault(cause)) => Problem::fault(&cause),
+        Denied::Unverified(Unverified::KeysUnavailable(_)) => {
+            Problem::unavailable("the keys of the token's issuer cannot be fetched; try again in a moment", 2)
+        }
+        refusal => {
+            log::info!(reason = format!("{refusal:?}").as_str(); "a bearer token was refused");
+            let detail = "the token is expired, or not one that opens this resource";
+            Problem::unauthorized(
+                detail,
+                vec!["Bearer realm=\"Countersign\", error=\"invalid_token\"".to_owned()],
+            )
+        }
+    })
 }
 
 fn unauthorized(detail: impl Into<String>) -> Problem {
