@@ -60,7 +60,27 @@ pub fn description() -> utoipa::openapi::OpenApi {
     for part in parts {
         description.merge(part);
     }
+    name_operations(&mut description);
     description
+}
+
+/// Handlers of different modules share names; what generates clients wants each operation's to be its own.
+fn name_operations(description: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut description.paths.paths {
+        let words: Vec<&str> =
+            path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+            }
+        }
+    }
 }
 
 #[derive(OpenApi)]
@@ -96,4 +116,30 @@ fn resource_at(path: &str, allow: &'static str) -> Resource {
 
 async fn nothing_here() -> Result<String, Problem> {
     Err(Problem::not_found("there is nothing here; /docs lists what there is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_operation_is_described_under_a_name_of_its_own() {
+        let description = serde_json::to_value(super::description()).unwrap();
+        let mut names = BTreeSet::new();
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap().iter().filter(|(_, value)| value.is_object())
+            {
+                let name = operation["operationId"].as_str().unwrap().to_owned();
+                assert!(names.insert(name.clone()), "{method} {path}: {name}");
+            }
+        }
+        for path in [
+            "/oauth2/token",
+            "/api/v1/apis/{id}/lifecycle",
+            "/api/v1/identity-providers",
+            "/api/v1/tiers/{name}",
+        ] {
+            assert!(description["paths"][path].is_object(), "{path}");
+        }
+    }
 }
