@@ -6,6 +6,7 @@
 pub mod app;
 pub mod bootstrap;
 pub mod changes;
+pub mod commands;
 pub mod domain;
 pub mod flows;
 pub mod gateway;

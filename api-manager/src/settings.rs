@@ -139,6 +139,14 @@ impl Settings {
     }
 }
 
+/// Reads a text file that the command line names.
+///
+/// # Errors
+/// The file cannot be read, or is no UTF-8.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
 fn database_url(loader: &mut Loader, data_dir: &Path) -> DatabaseUrl {
     // Read as a secret: the URL may hold a password.
     let text = loader.secret("database_url").unwrap_or_else(|| Secret::new("sqlite://api-manager.db"));

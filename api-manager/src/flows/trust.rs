@@ -1,7 +1,7 @@
 //! Trusting an identity provider, on other terms, or no longer.
 
 use shared_claims::clock::UnixTime;
-use shared_server::database::{AnyConnection, StorageError};
+use shared_server::database::{AnyConnection, Database, StorageError};
 
 use super::{FlowError, audit};
 use crate::app::App;
@@ -24,21 +24,30 @@ pub async fn add_identity_provider(
     terms: Terms,
     now: UnixTime,
 ) -> Result<IdentityProvider, FlowError> {
-    let provider = IdentityProvider::register(IdentityProviderId::generate(), terms, now);
-    let row = provider.clone();
-    app.database.write(move |connection| insert(connection, &row)).await?;
+    let provider = add_to(&app.database, actor, terms, now).await?;
     app.changes.announce(Change::Routes).await;
-    audit::record(actor, "trusted an identity provider", &provider.id.to_string(), "", &summary(&provider));
     Ok(provider)
 }
 
-/// Keeps a new provider; also what the command line does.
+/// The same without a server, for the command line: a running one reads the database.
 ///
 /// # Errors
 /// As [`add_identity_provider`].
-pub fn insert(connection: &mut AnyConnection, provider: &IdentityProvider) -> Result<(), FlowError> {
-    moved(connection)?;
-    identity_providers::insert(connection, provider).map_err(|error| taken(error, provider))
+pub async fn add_to(
+    database: &Database,
+    actor: &Actor,
+    terms: Terms,
+    now: UnixTime,
+) -> Result<IdentityProvider, FlowError> {
+    let provider = IdentityProvider::register(IdentityProviderId::generate(), terms, now);
+    let row = provider.clone();
+    let kept = database.write(move |connection| {
+        moved(connection)?;
+        identity_providers::insert(connection, &row)
+    });
+    kept.await.map_err(|error| taken(error, &provider))?;
+    audit::record(actor, "trusted an identity provider", &provider.id.to_string(), "", &summary(&provider));
+    Ok(provider)
 }
 
 /// Puts a provider on other terms. Disabling suspends its grants at once; taking away a certificate leaves them.
