@@ -5,11 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 use shared_claims::clock::Clock;
 use shared_claims::field_error::FieldError;
-use shared_server::database::{Database, StorageError};
+use shared_server::database::StorageError;
 use shared_server::outbound::{FetchError, OutboundError};
 use url::Url;
 
-use crate::bootstrap::MIGRATIONS;
+use crate::bootstrap::{Foundation, StartError};
 use crate::domain::actor::Actor;
 use crate::domain::identity_provider::{Draft, IdentityProvider};
 use crate::flows::{FlowError, trust};
@@ -62,6 +62,9 @@ pub enum CommandError {
     /// The settings do not allow fetching.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -95,8 +98,7 @@ pub async fn trust_add(
     let draft = if is_url { from_url(settings, asked).await? } else { from_file(asked)? };
     let terms = draft.check(settings.allow_http_jwks, now).map_err(CommandError::Fields)?;
 
-    let database =
-        Database::open_and_migrate(&settings.database_url, settings.database_connections, MIGRATIONS).await?;
+    let Foundation { database, .. } = Foundation::lay(settings).await?;
     let actor = Actor { name: BY.to_owned(), scopes: None };
     Ok(trust::add_to(&database, &actor, terms, now).await?)
 }

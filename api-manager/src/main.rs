@@ -1,11 +1,12 @@
 //! The command line.
-#![expect(clippy::print_stderr, reason = "what a command answers goes to its terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a command answers goes to its terminal")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use api_manager::commands::{self, TrustAdd};
 use api_manager::settings::{PREFIX, Settings};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use shared_claims::clock::Clock;
 use shared_server::settings::Loader;
 use shared_server::telemetry::init_logging;
@@ -25,6 +26,27 @@ struct Cli {
 enum Command {
     /// Serves; this is what happens without a command.
     Serve,
+    /// Keeps trusted identity providers.
+    #[command(subcommand)]
+    Trust(TrustCommand),
+}
+
+#[derive(Subcommand)]
+enum TrustCommand {
+    /// Trusts an identity provider and prints what was registered.
+    Add(TrustArguments),
+}
+
+#[derive(Args)]
+struct TrustArguments {
+    /// The URL of an issuer, of its metadata or of its JWK set; or a PEM file with its certificates.
+    source: String,
+    /// What its tokens hold in `aud`: the client ID that they are issued for.
+    #[arg(long)]
+    alias: String,
+    /// Its name; for a file or a JWK set also its issuer, byte for byte as in `iss`.
+    #[arg(long)]
+    name: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +80,11 @@ async fn obey(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
                 );
             }
             running.wait().await;
+        }
+        Command::Trust(TrustCommand::Add(TrustArguments { source, alias, name })) => {
+            let provider =
+                commands::trust_add(&settings, &Clock::System, TrustAdd { source, alias, name }).await?;
+            println!("id      {}\nissuer  {}\nalias   {}", provider.id, provider.issuer, provider.alias);
         }
     }
     Ok(())
