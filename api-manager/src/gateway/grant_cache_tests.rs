@@ -1,1 +1,134 @@
+use super::*;
+use crate::domain::ids::{ApplicationId, IdentityProviderId};
+use crate::gateway::routes::tests::grant;
 
+fn any_grant() -> Grant {
+    grant(ApplicationId::generate(), IdentityProviderId::generate())
+}
+
+fn is_known(cache: &GrantCache, grant: &Grant) -> bool {
+    matches!(cache.get(&grant.access_digest), Cached::Known(_))
+}
+
+#[test]
+fn a_grant_read_before_a_revocation_of_it_is_not_kept_after() {
+    let cache = GrantCache::new(CacheLimits::default());
+    let (mine, other) = (any_grant(), any_grant());
+
+    cache.forget(&Revocation::Token(mine.access_digest));
+
+    assert!(cache.keep(mine.clone(), 0).is_none());
+    assert!(!is_known(&cache, &mine));
+    assert!(cache.keep(other.clone(), 0).is_some());
+    assert!(cache.keep(mine.clone(), 1).is_some());
+    assert!(is_known(&cache, &mine) && is_known(&cache, &other));
+}
+
+#[test]
+fn every_kind_of_revocation_overtakes_its_grants_and_no_others() {
+    let (mine, other) = (any_grant(), any_grant());
+    let origin = mine.lineage.assertion.clone().unwrap();
+    for revocation in [
+        Revocation::Token(mine.access_digest),
+        Revocation::Family(mine.lineage.family),
+        Revocation::Application(mine.application_id),
+        Revocation::IdentityProvider(origin.identity_provider_id),
+    ] {
+        let cache = GrantCache::new(CacheLimits::default());
+        cache.keep(mine.clone(), 0).unwrap();
+        cache.keep(other.clone(), 0).unwrap();
+        cache.forget(&revocation);
+        assert!(!is_known(&cache, &mine) && is_known(&cache, &other), "{revocation:?}");
+        assert!(cache.keep(mine.clone(), 0).is_none() && cache.keep(other.clone(), 0).is_some());
+    }
+    let of_alice = |issuer: Option<&str>| Revocation::Subject {
+        subject: "alice".to_owned(),
+        issuer: issuer.map(str::to_owned),
+    };
+    assert!(speaks_of(&of_alice(None), &mine));
+    assert!(speaks_of(&of_alice(Some("https://idp.example")), &mine));
+    assert!(!speaks_of(&of_alice(Some("https://other.example")), &mine));
+    let mut by_itself = mine.clone();
+    by_itself.lineage.assertion = None;
+    assert!(
+        speaks_of(&of_alice(None), &by_itself)
+            && !speaks_of(&of_alice(Some("https://idp.example")), &by_itself)
+    );
+    let of_assertion =
+        |jti: &str| Revocation::Assertion { issuer: origin.issuer.clone(), jti: jti.to_owned() };
+    assert!(speaks_of(&of_assertion("jti"), &mine) && !speaks_of(&of_assertion("jt"), &mine));
+}
+
+#[test]
+fn more_revocations_than_are_remembered_overtake_everything() {
+    let cache = GrantCache::new(CacheLimits::default());
+    for _ in 0..=RECENT {
+        cache.forget(&Revocation::Token(Digest::of(b"other")));
+    }
+    assert!(cache.keep(any_grant(), 0).is_none());
+    assert!(cache.keep(any_grant(), 1).is_some());
+    cache.clear();
+    assert!(cache.keep(any_grant(), 1_025).is_none());
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_full_cache_lets_go_of_what_was_unused_for_longest() {
+    let cache = GrantCache::new(CacheLimits { grants: 160, ..CacheLimits::default() });
+    let all: Vec<Grant> = (0..300).map(|_| any_grant()).collect();
+    for grant in &all[..170] {
+        cache.keep(grant.clone(), 0).unwrap();
+    }
+    for _ in 0..3 {
+        cache.sweeps.fetch_add(1, Ordering::Relaxed);
+        for grant in &all[..20] {
+            assert!(is_known(&cache, grant));
+        }
+    }
+    cache.sweep(UnixTime(600));
+    assert_eq!(cache.len(), 150);
+    assert!(all[..20].iter().all(|grant| is_known(&cache, grant)));
+    for grant in &all[170..] {
+        assert!(cache.keep(grant.clone(), 0).is_some());
+    }
+    assert_eq!(cache.len(), 180);
+}
+
+#[test]
+fn what_has_expired_is_swept() {
+    let cache = GrantCache::new(CacheLimits::default());
+    let grant = any_grant();
+    cache.keep(grant.clone(), 0).unwrap();
+    for _ in 0..30 {
+        cache.sweep(grant.expires_at);
+    }
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn an_unknown_token_is_unknown_for_its_time_only_and_memory_is_bounded() {
+    let unknown_for = Duration::from_millis(50);
+    let cache = GrantCache::new(CacheLimits { unknown: 10, unknown_for, ..CacheLimits::default() });
+    for n in 0..100_u8 {
+        cache.remember_unknown(Digest::of(&[n]));
+    }
+    assert_eq!(cache.unknown.len(), 10);
+    assert!(matches!(cache.get(&Digest::of(&[0])), Cached::Unknown));
+    std::thread::sleep(unknown_for + Duration::from_millis(5));
+    assert!(matches!(cache.get(&Digest::of(&[0])), Cached::Miss));
+    cache.sweep(UnixTime(0));
+    assert_eq!(cache.unknown.len(), 0);
+}
+
+#[test]
+fn without_the_feed_nothing_that_is_remembered_counts() {
+    let trust = Duration::from_millis(50);
+    let cache = GrantCache::new(CacheLimits { trust, ..CacheLimits::default() });
+    let grant = any_grant();
+    cache.keep(grant.clone(), 0).unwrap();
+    assert!(is_known(&cache, &grant));
+    std::thread::sleep(trust + Duration::from_millis(5));
+    assert!(!is_known(&cache, &grant));
+    cache.fed(Instant::now());
+    assert!(is_known(&cache, &grant));
+}

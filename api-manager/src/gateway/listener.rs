@@ -54,24 +54,27 @@ impl Listener {
     /// Accepts connections until the phase changes.
     pub async fn run(mut self, gateway: Arc<Gateway>) {
         loop {
-            // Before accepting: who finds no place waits in the system's queue, not with a socket of ours.
-            let place = tokio::select! {
-                place = Arc::clone(&self.places).acquire_owned() => place,
-                _ = self.phase.changed() => return,
-            };
-            let Ok(place) = place else { return };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 _ = self.phase.changed() => return,
             };
-            match accepted {
-                Ok((stream, peer)) => self.spawn(Arc::clone(&gateway), stream, peer, place),
-                Err(why) if is_of_one_connection(&why) => {}
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(why) if is_of_one_connection(&why) => continue,
                 Err(why) => {
                     // Out of descriptors, most likely: they come back when connections end.
                     warn!(cause = why.to_string().as_str(); "a connection cannot be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
                 }
+            };
+            // Where the house is full, this one waits with us and the others in the system's queue.
+            tokio::select! {
+                place = Arc::clone(&self.places).acquire_owned() => match place {
+                    Ok(place) => self.spawn(Arc::clone(&gateway), stream, peer, place),
+                    Err(_) => return,
+                },
+                _ = self.phase.changed() => return,
             }
         }
     }

@@ -95,7 +95,14 @@ impl Node {
         };
         let (segment, rest) =
             rest.split_once('/').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
-        let literal = self.literals.get(&*decoded(segment)).and_then(|node| node.find(method, rest, others));
+        let text = decoded(segment);
+        let mut literal = self.literals.get(&*text).and_then(|node| node.find(method, rest, others));
+        // Many servers cut path parameters off: to them `/admin;x` is `/admin`.
+        if literal.is_none()
+            && let Some((name, _)) = text.split_once(';')
+        {
+            literal = self.literals.get(name).and_then(|node| node.find(method, rest, others));
+        }
         let found = literal.or_else(|| match &self.any {
             Some(node) if !segment.is_empty() => node.find(method, rest, others),
             _ => None,
@@ -185,6 +192,8 @@ mod tests {
         let all = operations(&[("GET", "/*"), ("GET", "/admin"), ("GET", "/users/@me")]);
         assert_eq!(found(&all, "GET", "/admin/"), "/admin");
         assert_eq!(found(&all, "GET", "/users/%40me"), "/users/@me");
+        assert_eq!(found(&all, "GET", "/admin;x=1"), "/admin");
+        assert_eq!(found(&all, "GET", "/admin%3Bx"), "/admin");
         assert_eq!(found(&all, "GET", "/admin/x"), "/*");
     }
 

@@ -281,4 +281,4 @@ impl Backend {
 
 #[cfg(test)]
 #[path = "routes_tests.rs"]
-mod tests;
+pub(crate) mod tests;

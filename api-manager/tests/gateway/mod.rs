@@ -1,0 +1,330 @@
+//! The real gateway on a port of the system's choice, with its storage filled by hand and backends of the tests' own.
+
+mod backend;
+mod bodies;
+mod forwarding;
+mod grants;
+mod refusals;
+mod wire;
+
+use std::sync::Arc;
+
+use api_manager::app::App;
+use api_manager::bootstrap::MIGRATIONS;
+use api_manager::changes::{Change, Changes};
+use api_manager::domain::api::{Api, Backends, Definition, Operation, OperationAuth, Timeouts, Visibility};
+use api_manager::domain::application::{Application, KeyType};
+use api_manager::domain::grant::{AssertionOrigin, Grant, Lineage};
+use api_manager::domain::identity_provider::{IdentityProvider, Replay};
+use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, IdentityProviderId, SubscriptionId};
+use api_manager::domain::lifecycle::State;
+use api_manager::domain::subscription::{Subscription, SubscriptionState};
+use api_manager::gateway::{GatewayHandle, Limits, start_within};
+use api_manager::issuers::Issuers;
+use api_manager::settings::Settings;
+use api_manager::storage::{
+    apis, applications, grants as stored, identity_providers, revisions, subscriptions,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use shared_claims::clock::{Clock, UnixTime};
+use shared_claims::opaque::OpaqueToken;
+use shared_claims::scope::ScopeSet;
+use shared_claims::secret::{Digest, Secret};
+use shared_claims::signature::Algorithm;
+use shared_server::administrator::Administrator;
+use shared_server::database::{AnyConnection, Database, StorageError};
+use shared_server::hashing::HashingPool;
+use shared_server::outbound::{Connector, OutboundPolicy};
+use shared_server::sealing::MasterKey;
+use shared_server::telemetry::Metrics;
+use shared_server::tls::Tls;
+
+pub const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// A gateway, what it reads, and a client.
+pub struct World {
+    pub app: Arc<App>,
+    pub gateway: GatewayHandle,
+    client: Client<Connector, Full<Bytes>>,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.text).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn refusal(&self) -> (u16, String) {
+        (self.status.as_u16(), self.code())
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_within(Limits::default()).await
+    }
+
+    pub async fn start_within(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::for_tests(dir.path());
+        let database = Database::open_and_migrate(&settings.database_url, 4, MIGRATIONS).await.unwrap();
+        let pool = HashingPool::start(1).unwrap();
+        let password = Some(Secret::new("admin"));
+        let (administrator, _) = Administrator::load_or_create(&database, pool, password).await.unwrap();
+        let (changes, notices) = Changes::channel();
+        let master = MasterKey::load_or_create(dir.path(), None).unwrap();
+        let tls = Tls::open(dir.path(), &master, None, &[], NOW).unwrap();
+        let issuers = Issuers::new(&settings).unwrap();
+        let app = Arc::new(App {
+            settings,
+            clock: Clock::manual(NOW),
+            database,
+            administrator,
+            issuers,
+            changes,
+            metrics: Metrics::new(),
+        });
+        let gateway = start_within(Arc::clone(&app), notices, tls, limits).await.unwrap();
+        Self { app, gateway, client: client(false), _dir: dir }
+    }
+
+    /// A world with one API at `/pets/1.0` that goes to `backend`, and a token of a subscribed application.
+    pub async fn with_pets(backend: &str) -> (Self, Api, String) {
+        let world = Self::start().await;
+        let pets = world.publishes(api("pets", backend)).await;
+        let token = world.subscribed(&pets).await;
+        (world, pets, token)
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://{}", self.gateway.http_address.unwrap())
+    }
+
+    pub async fn writes<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> Result<T, StorageError> + Send + 'static,
+    ) -> T {
+        self.app.database.write(work).await.unwrap()
+    }
+
+    /// Writes what the table is compiled from, and tells the gateway.
+    pub async fn changes<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> Result<T, StorageError> + Send + 'static,
+    ) -> T {
+        let done = self.changes_elsewhere(work).await;
+        self.app.changes.announce(Change::Routes).await;
+        done
+    }
+
+    /// As another process would: nobody tells the gateway.
+    pub async fn changes_elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> Result<T, StorageError> + Send + 'static,
+    ) -> T {
+        self.writes(|connection| {
+            let done = work(connection)?;
+            revisions::bump(connection, "routes")?;
+            Ok(done)
+        })
+        .await
+    }
+
+    pub async fn publishes(&self, api: Api) -> Api {
+        let row = api.clone();
+        self.changes(move |connection| apis::insert(connection, &row)).await;
+        api
+    }
+
+    pub async fn application(&self) -> ApplicationId {
+        let id = ApplicationId::generate();
+        let application = Application {
+            id,
+            owner: "dev".to_owned(),
+            name: id.to_string(),
+            tier: "Unlimited".to_owned(),
+            description: String::new(),
+            access_token_lifetime: 3_600,
+            created_at: NOW,
+            updated_at: NOW,
+            revision: 1,
+        };
+        self.changes(move |connection| applications::insert(connection, &application)).await;
+        id
+    }
+
+    pub async fn subscribes(&self, application: ApplicationId, api: &Api) -> Subscription {
+        let subscription = Subscription {
+            id: SubscriptionId::generate(),
+            application_id: application,
+            api_id: api.id,
+            tier: "Gold".to_owned(),
+            state: SubscriptionState::Active,
+            created_at: NOW,
+            updated_at: NOW,
+            revision: 1,
+        };
+        let row = subscription.clone();
+        self.changes(move |connection| subscriptions::insert(connection, &row)).await;
+        subscription
+    }
+
+    /// A token of a new application that has subscribed to `api`.
+    pub async fn subscribed(&self, api: &Api) -> String {
+        let application = self.application().await;
+        self.subscribes(application, api).await;
+        self.issues(grant(application)).await
+    }
+
+    pub async fn issues(&self, mut grant: Grant) -> String {
+        let token = OpaqueToken::generate().unwrap();
+        grant.access_digest = token.digest();
+        self.writes(move |connection| stored::insert(connection, &grant)).await;
+        token.expose().to_owned()
+    }
+
+    pub async fn trusts(&self, issuer: &str) -> IdentityProvider {
+        let provider = IdentityProvider {
+            id: IdentityProviderId::generate(),
+            name: issuer.to_owned(),
+            issuer: issuer.to_owned(),
+            alias: "us".to_owned(),
+            certificates: Vec::new(),
+            jwks_uri: Some("https://idp.example/jwks".to_owned()),
+            enabled: true,
+            algorithms: vec![Algorithm::RS256],
+            replay: Replay::SingleUse,
+            max_assertion_lifetime: 86_400,
+            scopes: None,
+            outlive_assertion: false,
+            management: false,
+            created_at: NOW,
+            updated_at: NOW,
+            revision: 1,
+        };
+        let row = provider.clone();
+        self.changes(move |connection| identity_providers::insert(connection, &row)).await;
+        provider
+    }
+
+    pub async fn calls(&self, path: &str, token: &str) -> Answer {
+        self.sends(self.request(Method::GET, path, token)).await
+    }
+
+    pub fn request(&self, method: Method, path: &str, token: &str) -> Request<Full<Bytes>> {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base()));
+        let request = if token.is_empty() {
+            request
+        } else {
+            request.header("authorization", format!("Bearer {token}"))
+        };
+        request.body(Full::default()).unwrap()
+    }
+
+    pub async fn sends(&self, request: Request<Full<Bytes>>) -> Answer {
+        self.tries(request).await.unwrap()
+    }
+
+    /// An answer, or why there is no complete one.
+    pub async fn tries(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+        let response = self.client.request(request).await.map_err(|e| format!("{e:?}"))?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { status: parts.status, headers: parts.headers, text })
+    }
+}
+
+pub fn client(alpn_h2: bool) -> Client<Connector, Full<Bytes>> {
+    let connect_timeout = std::time::Duration::from_secs(5);
+    let policy = OutboundPolicy { allow_private: true, verify_tls: false, ca: None, connect_timeout };
+    Client::builder(TokioExecutor::new()).build(Connector::new(policy, alpn_h2).unwrap())
+}
+
+/// A published API at `/{context}/1.0` that lets any method at any path through to those with a token.
+pub fn api(context: &str, backend: &str) -> Api {
+    Api {
+        id: ApiId::generate(),
+        name: context.to_owned(),
+        context: context.to_owned(),
+        version: "1.0".to_owned(),
+        state: State::Published,
+        owner: "publisher".to_owned(),
+        definition: Definition {
+            description: String::new(),
+            backends: Backends { production: vec![backend.to_owned()], sandbox: Vec::new() },
+            operations: vec![operation("*", "/*")],
+            tiers: vec!["Gold".to_owned()],
+            tags: Vec::new(),
+            visibility: Visibility::Public,
+            cors: None,
+            backend_jwt: false,
+            max_tps: None,
+            timeouts: Timeouts { connect: 1_000, first_byte: 3_000, idle: 3_000 },
+            forward_authorization: false,
+            default_version: false,
+        },
+        created_at: NOW,
+        updated_at: NOW,
+        revision: 1,
+    }
+}
+
+pub fn operation(method: &str, path: &str) -> Operation {
+    Operation {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        scopes: ScopeSet::default(),
+        auth: OperationAuth::Token,
+    }
+}
+
+/// A grant that the application bought for itself.
+pub fn grant(application: ApplicationId) -> Grant {
+    let id = GrantId::generate();
+    Grant {
+        id,
+        access_digest: Digest::of(b"replaced"),
+        refresh: None,
+        consumer_key: "key".to_owned(),
+        application_id: application,
+        key_type: KeyType::Production,
+        subject: "key".to_owned(),
+        scopes: ScopeSet::default(),
+        issued_at: NOW,
+        expires_at: NOW.plus(600),
+        lineage: Lineage { assertion: None, family: id, parent: None },
+        revoked_at: None,
+    }
+}
+
+/// A grant bought with an assertion about alice.
+pub fn grant_for_alice(application: ApplicationId, provider: &IdentityProvider) -> Grant {
+    let mut grant = grant(application);
+    "alice".clone_into(&mut grant.subject);
+    grant.lineage.assertion = Some(AssertionOrigin {
+        identity_provider_id: provider.id,
+        issuer: provider.issuer.clone(),
+        key_thumbprint: "thumbprint".to_owned(),
+        jti: Some("jti-1".to_owned()),
+        digest: Digest::of(b"assertion"),
+    });
+    grant
+}

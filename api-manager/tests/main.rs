@@ -1,0 +1,3 @@
+//! The API manager's tests through its own doors.
+
+mod gateway;
