@@ -1,3 +1,10 @@
 //! The API manager's tests through its own doors.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail this way"
+)]
 
 mod gateway;

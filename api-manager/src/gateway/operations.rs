@@ -66,9 +66,8 @@ impl Operations {
     pub fn find(&self, method: &Method, rest: &str) -> Result<&Arc<Operation>, Undeclared> {
         let mut others = Others::default();
         let rest = rest.strip_prefix('/').filter(|rest| !rest.is_empty());
-        self.0
-            .find(method.as_str(), rest, &mut others)
-            .ok_or_else(|| if others.0.is_empty() { Undeclared::Path } else { Undeclared::Method(others.0) })
+        let found = self.0.find(method.as_str(), rest, &mut others);
+        found.ok_or(if others.0.is_empty() { Undeclared::Path } else { Undeclared::Method(others.0) })
     }
 }
 

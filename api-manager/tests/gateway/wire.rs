@@ -29,7 +29,7 @@ impl World {
 /// All that comes until the other side closes or is silent for half a second.
 pub async fn hears(stream: &mut TcpStream) -> String {
     let mut heard = Vec::new();
-    let mut piece = [0; 16_384];
+    let mut piece = vec![0; 16_384];
     while let Ok(Ok(count @ 1..)) = timeout(Duration::from_millis(500), stream.read(&mut piece)).await {
         heard.extend_from_slice(&piece[..count]);
     }
