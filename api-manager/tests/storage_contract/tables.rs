@@ -1,0 +1,82 @@
+//! Tiers and revisions.
+
+use api_manager::domain::tier::{Limit, Tier};
+use api_manager::storage::{apis, revisions, tiers};
+use shared_claims::clock::UnixTime;
+use shared_server::database::StorageError;
+use test_support::on_every_stage;
+
+use super::{Store, api, twenty};
+
+fn tier(name: &str) -> Tier {
+    Tier {
+        name: name.to_owned(),
+        description: String::new(),
+        limit: Some(Limit { requests: 10, per_seconds: 60, burst: Some(3) }),
+        created_at: UnixTime(1),
+        updated_at: UnixTime(1),
+        revision: 1,
+    }
+}
+
+on_every_stage! {
+    async fn four_tiers_are_there_from_the_start(stage: Stage) {
+        let store = Store::on(stage).await;
+        let all = store.read(tiers::list_all).await;
+
+        assert_eq!(all.iter().map(|tier| tier.name.as_str()).collect::<Vec<_>>(), ["Bronze", "Gold", "Silver", "Unlimited"]);
+        assert_eq!(all[1].limit, Some(Limit { requests: 5_000, per_seconds: 60, burst: None }));
+        assert_eq!(all[3].limit, None);
+        let page = store.read(|c| tiers::list(c, "Gold", 1)).await;
+        assert_eq!(page, all[2..3]);
+    }
+
+    async fn a_tier_survives_storage_and_loses_its_limit_when_told(stage: Stage) {
+        let store = Store::on(stage).await;
+        let mut kept = tier("Tiny");
+        let made = kept.clone();
+        store.write(move |c| tiers::insert(c, &made)).await.unwrap();
+        assert_eq!(store.read(|c| tiers::find(c, "Tiny")).await, Some(kept.clone()));
+
+        kept.limit = None;
+        kept.revision = 2;
+        let changed = kept.clone();
+        assert_eq!(store.write(move |c| tiers::update(c, &changed, 1)).await, Ok(true));
+        assert_eq!(store.read(|c| tiers::find(c, "Tiny")).await, Some(kept.clone()));
+        assert_eq!(store.write(move |c| tiers::update(c, &kept, 1)).await, Ok(false));
+        assert_eq!(store.write(|c| tiers::insert(c, &tier("Tiny"))).await, Err(StorageError::Duplicate));
+    }
+
+    async fn a_tier_that_somebody_is_on_cannot_be_removed(stage: Stage) {
+        let store = Store::on(stage).await;
+        store.keeps_application("alice", "app").await;
+
+        assert_eq!(store.write(|c| tiers::delete(c, "Unlimited", 1)).await, Err(StorageError::InUse));
+        assert_eq!(store.write(|c| tiers::delete(c, "Gold", 2)).await, Ok(false));
+        assert_eq!(store.write(|c| tiers::delete(c, "Gold", 1)).await, Ok(true));
+    }
+
+    async fn a_tier_that_an_api_offers_is_found(stage: Stage) {
+        let store = Store::on(stage).await;
+        store.keeps_api(api("pets", "1.0")).await;
+
+        assert!(store.read(|c| apis::offer_tier(c, "Gold")).await);
+        assert!(!store.read(|c| apis::offer_tier(c, "Silver")).await);
+    }
+
+    async fn no_move_of_a_revision_is_lost(stage: Stage) {
+        let store = Store::on(stage).await;
+        let before = store.read(|c| revisions::read(c, revisions::ROUTES)).await;
+
+        twenty(|_| {
+            let database = store.database.clone();
+            async move { database.write(|c| revisions::bump(c, revisions::ROUTES)).await.unwrap() }
+        })
+        .await;
+
+        assert_eq!(store.read(|c| revisions::read(c, revisions::ROUTES)).await, before + 20);
+        assert_eq!(store.read(|c| revisions::read(c, "unheard of")).await, 0);
+        store.write(|c| revisions::bump(c, "unheard of")).await.unwrap();
+        assert_eq!(store.read(|c| revisions::read(c, "unheard of")).await, 1);
+    }
+}
