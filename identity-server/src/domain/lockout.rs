@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_delay_doubles_up_to_fifteen_minutes() {
         let now = UnixTime(1_000);
-        let delay = |times| failed(times - 1, now).after_failure(now).locked_until.since(now);
+        let delay = |times: usize| failed(times - 1, now).after_failure(now).locked_until.since(now);
         assert_eq!([5, 6, 7, 13, 14, 200].map(delay), [2, 4, 8, 512, 900, 900]);
     }
 

@@ -1,20 +1,30 @@
 //! What holds for every request: a panic is a 500, foreign pages change nothing, and answers carry careful headers.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
-use futures_util::FutureExt;
+use actix_web::web::BytesMut;
+use actix_web::{Error, HttpMessage, web};
+use futures_util::{FutureExt, StreamExt};
+use shared_server::fields::LONGEST_BODY;
+use shared_server::oauth::LONGEST_FORM;
 use shared_server::problem::Problem;
 
 use crate::app::App;
+
+/// Bytes of an overlong body that are read all the same, so that its sender hears the refusal.
+const MOST_DROPPED: usize = 8 * 1024 * 1024;
+/// How long a body may take.
+const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// Wraps every route.
 pub(crate) async fn guard<B: MessageBody>(
@@ -25,6 +35,10 @@ pub(crate) async fn guard<B: MessageBody>(
     if is_foreign(&request, &path) {
         return Err(Problem::forbidden("requests from pages of other origins are refused", None).into());
     }
+    let mut request = request;
+    if let Err(refused) = take_in(&mut request, &path).await {
+        return Err(refused.into());
+    }
     // A handler that panics has broken nothing that others use: what is shared is swapped as a whole.
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let mut response = match answered {
@@ -33,6 +47,35 @@ pub(crate) async fn guard<B: MessageBody>(
     };
     protect(&path, response.headers_mut());
     Ok(response)
+}
+
+/// Reads the body before anything is answered: a connection on which we answer early and stop reading is reset, and
+/// the client then sees no answer at all. What is longer than any route takes is read and dropped, up to a bound; the
+/// route's own extractor refuses what is left.
+async fn take_in(request: &mut ServiceRequest, path: &str) -> Result<(), Problem> {
+    if matches!(request.method(), &Method::GET | &Method::HEAD) {
+        return Ok(());
+    }
+    let kept = if path.starts_with("/oauth2/") { LONGEST_FORM } else { LONGEST_BODY } + 1;
+    let mut payload = request.take_payload();
+    let read = async {
+        let (mut body, mut dropped) = (BytesMut::new(), 0);
+        while let Some(chunk) = payload.next().await {
+            let Ok(chunk) = chunk else { return Err(Problem::bad_request("the request body broke off")) };
+            let fits = chunk.len().min(kept - body.len());
+            body.extend_from_slice(chunk.get(..fits).unwrap_or_default());
+            dropped += chunk.len() - fits;
+            if dropped > MOST_DROPPED {
+                break;
+            }
+        }
+        Ok(body.freeze())
+    };
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request body took too long");
+    let body = tokio::time::timeout(SLOWEST_BODY, read).await.map_err(slow)??;
+    let stream = futures_util::stream::once(std::future::ready(Ok::<_, PayloadError>(body)));
+    request.set_payload(Payload::Stream { payload: Box::pin(stream) });
+    Ok(())
 }
 
 /// Whether a browser sends this on behalf of another origin's page (CSRF). The OAuth endpoints take no ambient

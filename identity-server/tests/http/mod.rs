@@ -1,0 +1,10 @@
+//! Every route through the real listener.
+
+mod clients;
+mod edge;
+mod keys;
+mod refresh;
+mod scim;
+mod signup;
+mod token;
+mod tokens_looked_at;
