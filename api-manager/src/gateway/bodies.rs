@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Progress {
     started: Instant,
     /// Milliseconds after `started` at which something last moved.
     moved: AtomicU64,
+    /// Whether the next piece is the client's to send.
+    awaits_client: AtomicBool,
     fate: AtomicU8,
 }
 
@@ -64,7 +66,12 @@ pub enum UploadFault {
 
 impl Progress {
     fn new() -> Self {
-        Self { started: Instant::now(), moved: AtomicU64::new(0), fate: AtomicU8::new(0) }
+        Self {
+            started: Instant::now(),
+            moved: AtomicU64::new(0),
+            awaits_client: AtomicBool::new(false),
+            fate: AtomicU8::new(0),
+        }
     }
 
     fn touch(&self) {
@@ -72,9 +79,13 @@ impl Progress {
         self.moved.store(elapsed, Ordering::Relaxed);
     }
 
-    /// When a piece of the body last went out.
+    /// Since when the backend has had all that there was to send: the last piece, or now where the client is to send
+    /// the next one, whose pauses have a limit of their own.
     #[must_use]
-    pub fn last_moved(&self) -> Instant {
+    pub fn backend_has_all_since(&self) -> Instant {
+        if self.awaits_client.load(Ordering::Relaxed) {
+            return Instant::now();
+        }
         self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
     }
 
@@ -129,7 +140,10 @@ impl Body for Upload {
         let Streaming { inner, patience, progress } = &mut **streaming;
         let polled = Pin::new(inner).poll_frame(cx);
         let frame = match patience.watch(cx, polled) {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                progress.awaits_client.store(true, Ordering::Relaxed);
+                return Poll::Pending;
+            }
             Poll::Ready(Err(stalled)) => {
                 progress.fate.store(1, Ordering::Release);
                 return Poll::Ready(Some(Err(stalled.into())));
@@ -137,6 +151,7 @@ impl Body for Upload {
             Poll::Ready(Ok(frame)) => frame,
         };
         progress.touch();
+        progress.awaits_client.store(false, Ordering::Relaxed);
         Poll::Ready(match frame {
             // Trailers of requests end here: they could carry what we take out of the headers.
             Some(Ok(frame)) if frame.is_trailers() => None,

@@ -115,10 +115,9 @@ pub async fn forward(way: Way<'_>, request: Request<Incoming>) -> Result<Respons
         let mut deadline = Instant::now() + first_byte;
         loop {
             sleep_until(deadline).await;
-            match &progress {
-                Some(progress) if progress.last_moved() + first_byte > deadline => {
-                    deadline = progress.last_moved() + first_byte;
-                }
+            let since = progress.as_ref().map(|progress| progress.backend_has_all_since());
+            match since.map(|since| since + first_byte) {
+                Some(later) if later > deadline => deadline = later,
                 _ => return,
             }
         }

@@ -135,7 +135,6 @@ where
     let mut connection = pin!(builder.serve_connection(socket, service));
     let mut looks = interval(patience.look);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stopping = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -149,12 +148,11 @@ where
                 Verdict::Retire => connection.as_mut().graceful_shutdown(),
                 Verdict::Cut => return,
             },
-            changed = phase.changed(), if !stopping => {
+            changed = phase.changed() => {
                 let now = *phase.borrow_and_update();
                 if changed.is_err() || now == Phase::Cutting {
                     return;
                 }
-                stopping = changed.is_err();
                 connection.as_mut().graceful_shutdown();
             }
         }

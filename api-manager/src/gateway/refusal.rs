@@ -272,7 +272,7 @@ impl Refusal {
         if let Some(challenge) = self.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if *self == Self::CannotLookUp {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if let Self::MethodNotAllowed(allow) = self

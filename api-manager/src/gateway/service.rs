@@ -2,13 +2,15 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Method, Request, Response, Version};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use log::{error, info};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Gateway;
 use super::admission::{Presented, Token, admit, presented};
@@ -25,6 +27,10 @@ use super::usage::{Ledger, Tally};
 use crate::domain::application::KeyType;
 use crate::domain::lifecycle::State;
 
+/// A body that is read though nobody wants it, in bytes, and how long that may take.
+const SHORT_BODY: u64 = 16 * 1_024;
+const SHORT_WAIT: Duration = Duration::from_millis(500);
+
 /// Answers a request. Whatever goes wrong is an answer too, also a panic.
 pub async fn serve(
     gateway: Arc<Gateway>,
@@ -35,17 +41,15 @@ pub async fn serve(
     let in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
-    let has_body = !request.body().is_end_stream();
-    let mut call =
-        Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, tally: None, sent: false };
+    let mut call = Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, tally: None };
+    let mut request = Some(request);
 
-    let answered = AssertUnwindSafe(call.answer(request)).catch_unwind().await;
+    let answered = AssertUnwindSafe(call.answer(&mut request)).catch_unwind().await;
     let answered = answered.unwrap_or_else(|_| {
         error!(request_id = text(&request_id); "a request panicked");
         Err(Refusal::Fault)
     });
     let tally = call.tally.take();
-    let sent = call.sent;
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(
             reason = refusal.reason(), status = refusal.status().as_u16(), request_id = text(&request_id),
@@ -54,8 +58,11 @@ pub async fn serve(
         );
         refused(&refusal, &request_id)
     });
-    // A refused body is not read: the connection cannot be used for another request, and the client is told.
-    if has_body && !sent && version < Version::HTTP_2 {
+    if let Some(request) = request
+        && version < Version::HTTP_2
+        && !is_soon_over(request).await
+    {
+        // The connection cannot be used for another request, and the client is told.
         pulse.leaves_unread();
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -63,6 +70,25 @@ pub async fn serve(
     let ledger =
         Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight);
     response.map(|body| body.with_ledger(ledger))
+}
+
+/// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,
+/// it is not.
+async fn is_soon_over(request: Request<Incoming>) -> bool {
+    let is_short = request.body().size_hint().upper().is_some_and(|length| length <= SHORT_BODY);
+    if request.body().is_end_stream() || !is_short || request.headers().contains_key(EXPECT) {
+        return request.body().is_end_stream();
+    }
+    let mut body = request.into_body();
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    timeout(SHORT_WAIT, read).await.unwrap_or(false)
 }
 
 fn refused(refusal: &Refusal, request_id: &HeaderValue) -> Response<Outgoing> {
@@ -85,17 +111,17 @@ struct Call<'a> {
     request_id: &'a HeaderValue,
     /// Where the call is counted, once the API is known.
     tally: Option<Tally>,
-    /// Whether the body was handed on.
-    sent: bool,
 }
 
 impl Call<'_> {
-    async fn answer(&mut self, request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
+    /// Takes the request out of its place once it goes to the backend.
+    async fn answer(&mut self, place: &mut Option<Request<Incoming>>) -> Result<Response<Outgoing>, Refusal> {
+        let request = place.as_ref().ok_or(Refusal::Fault)?;
         // Neither is ever forwarded, and an echo would show credentials to scripts (RFC 9110, section 9.3.8).
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
-        let host = headers::host(&request)?;
+        let host = headers::host(request)?;
         let uri = request.uri().clone();
         if uri.path_and_query().is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
             return Err(path::BadPath::TooLong.into());
@@ -106,7 +132,7 @@ impl Call<'_> {
             return Err(Refusal::Expectation);
         }
 
-        let Decision { route, key_type, prefix } = self.decide(&request, &path).await?;
+        let Decision { route, key_type, prefix } = self.decide(request, &path).await?;
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
         }
@@ -120,8 +146,7 @@ impl Call<'_> {
             version: request.version(),
         };
         let way = Way { route: &route, key_type, rest, query: uri.query(), hop, request_id: self.request_id };
-        self.sent = true;
-        forward(way, request).await
+        forward(way, place.take().ok_or(Refusal::Fault)?).await
     }
 
     /// Decides by one table and one set of facts. Where the facts have to be fetched first, the decision begins anew

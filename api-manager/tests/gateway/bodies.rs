@@ -129,6 +129,29 @@ async fn a_client_that_breaks_off_does_not_look_like_the_end_to_the_backend() {
 }
 
 #[tokio::test]
+async fn a_client_that_pauses_is_not_the_backends_fault() {
+    let backend = Backend::echo().await;
+    let world = World::start().await;
+    let mut pets = super::api("pets", &backend.url);
+    pets.definition.timeouts.first_byte = 150;
+    let pets = world.publishes(pets).await;
+    let token = world.subscribed(&pets).await;
+
+    let mut stream = world.connects().await;
+    let head = format!(
+        "POST /pets/1.0/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: 10\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for piece in ["hello", "world"] {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        stream.write_all(piece.as_bytes()).await.unwrap();
+    }
+
+    let heard = super::wire::hears(&mut stream).await;
+    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.ends_with("helloworld"), "{heard}");
+}
+
+#[tokio::test]
 async fn a_chunk_that_is_none_is_400_and_cut() {
     let backend = Backend::echo().await;
     let (world, _, token) = World::with_pets(&backend.url).await;

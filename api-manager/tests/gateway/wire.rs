@@ -160,6 +160,19 @@ async fn refusals_keep_the_connection_open_where_there_is_no_body() {
 }
 
 #[tokio::test]
+async fn a_short_body_without_a_token_costs_no_connection() {
+    let backend = Backend::echo().await;
+    let (world, _, token) = World::with_pets(&backend.url).await;
+
+    let request = "POST /pets/1.0/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n";
+    let heard =
+        world.talks(&format!("{request}\r\nhello{request}Authorization: Bearer {token}\r\n\r\nworld")).await;
+
+    assert!(heard.starts_with("HTTP/1.1 401 ") && heard.contains("HTTP/1.1 200 OK"), "{heard}");
+    assert!(heard.ends_with("\nworld"), "{heard}");
+}
+
+#[tokio::test]
 async fn an_expectation_is_met_only_after_admission() {
     let backend = Backend::echo().await;
     let (world, _, token) = World::with_pets(&backend.url).await;
