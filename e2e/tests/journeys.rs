@@ -1,6 +1,8 @@
 //! What people and programs do, from the first request to the last, and what they must not get away with.
 
+use e2e::actors::Application;
 use e2e::world::{Databases, World};
+use serde_json::json;
 use shared_claims::clock::{Clock, UnixTime};
 use test_support::Stage;
 
@@ -36,4 +38,19 @@ async fn world(stage: Stage) -> World {
 async fn timeless_world(stage: Stage) -> World {
     let clock = Clock::manual(UnixTime(1_900_000_000));
     World::start(Databases { identity: None, manager: stage.database_url().await }, clock).await
+}
+
+/// An application whose API asks for `pets:read` at one place and for `pets:write` at another: an application can have
+/// the scopes that the APIs behind its subscriptions name.
+async fn application_with_scopes(world: &World) -> Application {
+    let operations = json!([
+        { "method": "GET", "path": "/read", "scopes": ["pets:read"] },
+        { "method": "GET", "path": "/write", "scopes": ["pets:write"] },
+        { "method": "GET", "path": "/open", "auth": "none" },
+    ]);
+    let members = json!({ "operations": operations });
+    let api = world.publisher().publishes_with("pets", &world.backend.url(), &members).await;
+    let application = world.developer().registers("pets-app").await;
+    world.developer().subscribes(&application, &api).await;
+    application
 }

@@ -5,7 +5,7 @@ use e2e::idp::{Algorithm, Idp, KeyKind};
 use serde_json::json;
 use test_support::on_every_stage;
 
-use super::{whole_world, world};
+use super::{application_with_scopes, whole_world, world};
 
 on_every_stage! {
     async fn a_user_signs_in_exchanges_the_jwt_and_calls_the_api(stage: Stage) {
@@ -97,7 +97,7 @@ on_every_stage! {
 
     async fn a_scope_is_granted_as_far_as_the_identity_provider_may_vouch(stage: Stage) {
         let world = world(stage).await;
-        let application = world.subscribed_application("pets").await;
+        let application = application_with_scopes(&world).await;
         let idp = world.strange_idp();
         world.administrator().trusts_with(&idp, &json!({ "scopes": ["pets:read"] })).await;
 

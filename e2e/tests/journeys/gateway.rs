@@ -5,7 +5,7 @@ use serde_json::json;
 use test_support::on_every_stage;
 use uuid::Uuid;
 
-use super::world;
+use super::{application_with_scopes, world};
 
 on_every_stage! {
     async fn a_call_without_a_good_token_never_reaches_the_backend(stage: Stage) {
@@ -96,15 +96,7 @@ on_every_stage! {
         let world = world(stage).await;
         let idp = world.strange_idp();
         world.administrator().trusts_with(&idp, &json!({ "scopes": ["pets:read"] })).await;
-        let operations = json!([
-            { "method": "GET", "path": "/read", "scopes": ["pets:read"] },
-            { "method": "GET", "path": "/write", "scopes": ["pets:write"] },
-            { "method": "GET", "path": "/open", "auth": "none" },
-        ]);
-        let members = json!({ "operations": operations });
-        let api = world.publisher().publishes_with("pets", &world.backend.url(), &members).await;
-        let application = world.developer().registers("app").await;
-        world.developer().subscribes(&application, &api).await;
+        let application = application_with_scopes(&world).await;
         let token = application.exchanges_for(&idp.sign_for("alice"), "pets:read").await.token();
 
         let refused = application.calls("/pets/1.0/write", &token).await;

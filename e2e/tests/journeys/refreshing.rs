@@ -5,7 +5,7 @@ use e2e::world::{Databases, World};
 use shared_claims::clock::{Clock, UnixTime};
 use test_support::{Stage, on_every_stage};
 
-use super::timeless_world;
+use super::{application_with_scopes, timeless_world};
 
 /// Longer than the window in which a client that lost the answer may retry.
 const LONG_AFTER: i64 = 11;
@@ -58,7 +58,7 @@ on_every_stage! {
     async fn a_refresh_narrows_a_scope_and_never_widens_it(stage: Stage) {
         let world = timeless_world(stage).await;
         let idp = world.trusted_idp().await;
-        let application = world.subscribed_application("pets").await;
+        let application = application_with_scopes(&world).await;
         let bought = application.exchanges_for(&idp.sign_for("alice"), "pets:read pets:write").await.expect(200);
         let refresh = async |token: &str, scope: &str| {
             let form = [("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)];

@@ -125,7 +125,6 @@ impl Guide {
         for line in your_turn(places, keys) {
             println!("{}", self.local(&line));
         }
-        println!();
     }
 
     fn command(&self, request: &Curl) -> String {
