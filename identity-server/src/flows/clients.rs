@@ -48,6 +48,14 @@ pub async fn find(app: &App, id: ClientId) -> Result<Client, FlowError> {
     app.database.read(move |db| clients::find(db, id)).await?.ok_or(FlowError::NotFound)
 }
 
+/// At most `limit` clients after the identifier `after`.
+///
+/// # Errors
+/// [`FlowError::Storage`].
+pub async fn list(app: &App, after: String, limit: i64) -> Result<Vec<Client>, FlowError> {
+    Ok(app.database.read(move |db| clients::list(db, &after, limit)).await?)
+}
+
 /// Replaces what was decided about a client. Its secret stays.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use super::password::name_digest;
 use super::{FlowError, audit};
 use crate::app::App;
 use crate::domain::profile::Profile;
-use crate::domain::user::{User, UserId, UserName};
+use crate::domain::user::{User, UserId, UserName, key};
 use crate::storage::{refresh_tokens, sign_in_failures, users};
 
 /// What a caller says about a user; the password is set only where there is one.
@@ -83,6 +83,36 @@ pub async fn sign_up(app: &App, change: UserChange, now: UnixTime) -> Result<Use
 /// [`FlowError::NotFound`], also for a deleted one.
 pub async fn find(app: &App, id: UserId) -> Result<User, FlowError> {
     app.database.read(move |db| users::find(db, id)).await?.ok_or(FlowError::NotFound)
+}
+
+/// Which users are looked for.
+pub enum Sought {
+    /// All of them.
+    Everybody,
+    /// The one with this name, in whatever case.
+    Named(String),
+    /// The one with this identifier.
+    Identified(UserId),
+    /// Nobody has what was asked for.
+    Nobody,
+}
+
+/// A page of at most `count` users, from the place `start` (counted from 1) on, and how many there are in all.
+///
+/// # Errors
+/// [`FlowError::Storage`].
+pub async fn list(app: &App, sought: Sought, start: i64, count: i64) -> Result<(Vec<User>, i64), FlowError> {
+    let found = app.database.read(move |db| {
+        let one = match sought {
+            Sought::Everybody => return Ok((users::list(db, start - 1, count)?, users::count(db)?)),
+            Sought::Named(name) => users::find_by_key(db, &key(&name))?,
+            Sought::Identified(id) => users::find(db, id)?,
+            Sought::Nobody => None,
+        };
+        let total = i64::from(one.is_some());
+        Ok::<_, FlowError>((one.into_iter().filter(|_| start == 1 && count > 0).collect(), total))
+    });
+    found.await
 }
 
 /// Replaces what is known about a user. A new password, or the loss of `active`, ends all sessions.

@@ -16,7 +16,6 @@ use crate::app::App;
 use crate::domain::client::{Client, ClientId};
 use crate::domain::client_metadata::SECRET_OVERLAPS;
 use crate::flows;
-use crate::storage;
 
 /// Registers a client; the answer is the only one that holds its secret.
 #[utoipa::path(post, path = "/api/v1/clients", tag = "clients", request_body = ClientBody,
@@ -44,7 +43,7 @@ pub(super) async fn list(
     page: Page,
 ) -> Result<HttpResponse, Problem> {
     let (after, rows) = (page.after.clone().unwrap_or_default(), page.rows());
-    let clients = app.database.read(move |db| storage::clients::list(db, &after, rows)).await?;
+    let clients = flows::clients::list(&app, after, rows).await?;
     let listing = Listing::new(clients, page.limit, |client| client.id.to_string());
     let items = listing.items.into_iter().map(|client| ClientAnswer::new(client, None)).collect();
     Ok(HttpResponse::Ok().json(Listing { items, next: listing.next }))

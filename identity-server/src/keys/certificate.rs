@@ -14,7 +14,7 @@ use shared_server::sealing::MasterKey;
 use zeroize::Zeroizing;
 
 use super::KeyError;
-use super::ring::seal;
+use super::snapshot::seal;
 use crate::domain::key::KeyRecord;
 
 /// Ten years, in seconds: the certificate carries a key to those who trust it by hand, and rotation is another matter.

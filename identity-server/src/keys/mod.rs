@@ -3,7 +3,9 @@
 mod certificate;
 mod published;
 mod ring;
+mod snapshot;
 
 pub use certificate::{KeyMaterial, make};
 pub use published::{Document, Published};
-pub use ring::{KeyError, KeyRing, KeySummary};
+pub use ring::{KeyError, KeyRing};
+pub use snapshot::KeySummary;

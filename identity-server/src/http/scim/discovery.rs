@@ -46,22 +46,16 @@ pub(in crate::http) async fn resource_types() -> HttpResponse {
     responses((status = 200, description = "The schema of User", body = Object, content_type = "application/scim+json")))]
 pub(in crate::http) async fn schemas() -> HttpResponse {
     let text = |name: &str| attribute(name, "string");
-    let several = |name: &str, parts: &[&str]| {
-        let mut complex = attribute(name, "complex");
-        complex["multiValued"] = json!(true);
-        complex["subAttributes"] = parts.iter().map(|part| attribute(part, kind_of(part))).collect();
-        complex
+    let complex = |name: &str, several: bool, parts: &[&str]| {
+        let parts: Vec<Value> = parts.iter().map(|part| attribute(part, kind_of(part))).collect();
+        with(attribute(name, "complex"), json!({"multiValued": several, "subAttributes": parts}))
     };
-    let mut user_name = text("userName");
-    user_name["required"] = json!(true);
-    user_name["uniqueness"] = json!("server");
-    user_name["mutability"] = json!("immutable");
-    let mut password = text("password");
-    password["mutability"] = json!("writeOnly");
-    password["returned"] = json!("never");
-    password["caseExact"] = json!(true);
-    let mut name = several("name", &["formatted", "givenName", "middleName", "familyName"]);
-    name["multiValued"] = json!(false);
+    let several = |name: &str, parts: &[&str]| complex(name, true, parts);
+    let user_name =
+        with(text("userName"), json!({"required": true, "uniqueness": "server", "mutability": "immutable"}));
+    let password =
+        with(text("password"), json!({"mutability": "writeOnly", "returned": "never", "caseExact": true}));
+    let name = complex("name", false, &["formatted", "givenName", "middleName", "familyName"]);
     let contact = ["value", "type", "primary"];
     let address = ["formatted", "streetAddress", "locality", "region", "postalCode", "country", "type"];
     scim(&list(json!({
@@ -87,6 +81,14 @@ fn attribute(name: &str, kind: &str) -> Value {
         "name": name, "type": kind, "multiValued": false, "required": false, "caseExact": false,
         "mutability": "readWrite", "returned": "default", "uniqueness": "none",
     })
+}
+
+/// The attribute with some of its characteristics changed.
+fn with(mut attribute: Value, changes: Value) -> Value {
+    if let (Value::Object(members), Value::Object(changes)) = (&mut attribute, changes) {
+        members.extend(changes);
+    }
+    attribute
 }
 
 fn list(resource: Value) -> Value {

@@ -11,11 +11,11 @@ use super::error::ScimRefusals;
 use super::filter::Comparison;
 use super::{MEDIA, ScimError, patch as patching, read as reading};
 use crate::app::App;
-use crate::domain::user::{self, User, UserId};
+use crate::domain::user::{User, UserId};
 use crate::flows;
+use crate::flows::users::Sought;
 use crate::http::body::ScimBody;
 use crate::http::caller::{Caller, ToUsers};
-use crate::storage;
 
 /// The most users of one page.
 const LARGEST_PAGE: i64 = 100;
@@ -62,20 +62,8 @@ pub(in crate::http) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ScimError> {
     let query = Query::read(request.query_string())?;
-    let (start, count) = (query.start, query.count);
-    let (users, total) = app
-        .database
-        .read(move |db| match query.find {
-            Some(Find::ByKey(key)) => Ok(one(storage::users::find_by_key(db, &key)?, start, count)),
-            Some(Find::ById(id)) => {
-                let found = id.map(|id| storage::users::find(db, id)).transpose()?.flatten();
-                Ok(one(found, start, count))
-            }
-            None => {
-                Ok::<_, Problem>((storage::users::list(db, start - 1, count)?, storage::users::count(db)?))
-            }
-        })
-        .await?;
+    let start = query.start;
+    let (users, total) = flows::users::list(&app, query.sought, start, query.count).await?;
     let list = ScimList::new(users, total, start, &app.public_url);
     Ok(scim(&mut HttpResponse::Ok(), &list))
 }
@@ -156,13 +144,8 @@ pub(in crate::http) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-enum Find {
-    ByKey(String),
-    ById(Option<UserId>),
-}
-
 struct Query {
-    find: Option<Find>,
+    sought: Sought,
     start: i64,
     count: i64,
 }
@@ -182,26 +165,18 @@ impl Query {
         // RFC 7644 section 3.4.2.4: less than one is read as one, a negative count as none.
         let (start, count) =
             (number("startIndex", 1)?.max(1), number("count", LARGEST_PAGE)?.clamp(0, LARGEST_PAGE));
-        let find = find("filter").map(Find::read).transpose()?;
-        Ok(Self { find, start, count })
+        let sought = find("filter").map_or(Ok(Sought::Everybody), sought)?;
+        Ok(Self { sought, start, count })
     }
 }
 
-impl Find {
-    fn read(text: &str) -> Result<Self, ScimError> {
-        let comparison = Comparison::parse(text)?;
-        match (comparison.attribute.to_ascii_lowercase().as_str(), comparison.value) {
-            ("username", Value::String(name)) => Ok(Self::ByKey(user::key(&name))),
-            ("id", Value::String(id)) => Ok(Self::ById(UserId::parse(&id))),
-            _ => Err(ScimError::bad_request("invalidFilter", "users are found by userName eq or id eq")),
-        }
+fn sought(filter: &str) -> Result<Sought, ScimError> {
+    let comparison = Comparison::parse(filter)?;
+    match (comparison.attribute.to_ascii_lowercase().as_str(), comparison.value) {
+        ("username", Value::String(name)) => Ok(Sought::Named(name)),
+        ("id", Value::String(id)) => Ok(UserId::parse(&id).map_or(Sought::Nobody, Sought::Identified)),
+        _ => Err(ScimError::bad_request("invalidFilter", "users are found by userName eq or id eq")),
     }
-}
-
-/// The page of a list with at most one user.
-fn one(found: Option<User>, start: i64, count: i64) -> (Vec<User>, i64) {
-    let total = i64::from(found.is_some());
-    (found.into_iter().filter(|_| start == 1 && count > 0).collect(), total)
 }
 
 fn id(path: &str) -> Result<UserId, ScimError> {
