@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use shared_claims::secret::{Secret, random};
 use tokio::sync::oneshot;
 
@@ -16,6 +16,11 @@ const LANES: u32 = 1;
 
 /// Passwords that may wait a thread; one more is told to come back.
 const QUEUE_PER_THREAD: usize = 32;
+
+/// What is asked of the allocator for one password, in blocks of 1 KiB: more than 32 MiB, although less is touched.
+/// Glibc maps so much on its own and gives it back when it is freed; what is smaller it keeps for the next time, and
+/// an idle server would hold the memory of its last storm.
+const ALWAYS_RETURNED: usize = 33 * 1024;
 
 /// The longest password that is hashed, in bytes.
 pub const LONGEST_PASSWORD: usize = 1_024;
@@ -67,8 +72,7 @@ impl HashingPool {
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
         self.run(move |argon2| {
             let salt = random::<16>().map_err(|_| HashingError::Failed)?;
-            let hash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt);
-            hash.map(|h| h.to_string()).map_err(|_| HashingError::Failed)
+            phc_string(argon2, &password, &salt).ok_or(HashingError::Failed)
         })
         .await
     }
@@ -80,10 +84,9 @@ impl HashingPool {
     pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<bool, HashingError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy.to_string());
-        self.run(move |argon2| {
+        self.run(move |_| {
             let hash = PasswordHash::new(&hash).map_err(|_| HashingError::Failed)?;
-            let matches = argon2.verify_password(password.expose().as_bytes(), &hash).is_ok();
-            Ok(matches && known)
+            Ok(matches(&password, &hash) && known)
         })
         .await
     }
@@ -110,6 +113,44 @@ impl HashingPool {
 fn argon2() -> Result<Argon2<'static>, HashingError> {
     let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| HashingError::Failed)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+}
+
+/// The password's hash with its own parameters and salt, as a PHC string.
+fn phc_string(argon2: &Argon2<'_>, password: &Secret, salt: &[u8]) -> Option<String> {
+    let output = digest(argon2, password, salt, Params::DEFAULT_OUTPUT_LEN)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params()).ok()?,
+        salt: Some(Salt::new(salt).ok()?),
+        hash: Some(output),
+    };
+    Some(hash.to_string())
+}
+
+/// Whether the password has this hash, with whatever parameters that was made.
+fn matches(password: &Secret, hash: &PasswordHash) -> bool {
+    let computed = || {
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version =
+            hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(hash).ok()?);
+        digest(&argon2, password, hash.salt.as_ref()?, hash.hash.as_ref()?.as_bytes().len())
+    };
+    // Output compares in constant time.
+    computed().is_some_and(|computed| Some(computed) == hash.hash)
+}
+
+fn digest(argon2: &Argon2<'_>, password: &Secret, salt: &[u8], length: usize) -> Option<Output> {
+    let blocks = argon2.params().block_count();
+    let mut memory: Vec<Block> = Vec::with_capacity(blocks.max(ALWAYS_RETURNED));
+    memory.resize(blocks, Block::default());
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let output = buffer.get_mut(..length)?;
+    let hashed =
+        argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, output, &mut memory);
+    hashed.ok()?;
+    Output::new(output).ok()
 }
 
 /// A well-formed hash with the pool's own cost that no password matches in practice.
@@ -149,6 +190,18 @@ mod tests {
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert_eq!(pool.verify(Secret::new("correct"), Some(hash.clone())).await, Ok(true));
         assert_eq!(pool.verify(Secret::new("wrong"), Some(hash)).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_what_everybody_else_makes_of_the_password() {
+        use argon2::{PasswordHasher, PasswordVerifier};
+        let pool = HashingPool::start(1).unwrap();
+        let ours = pool.hash(Secret::new("correct")).await.unwrap();
+        let reader = PasswordHash::new(&ours).unwrap();
+        assert!(Argon2::default().verify_password(b"correct", &reader).is_ok());
+        let cheaper = Argon2::from(Params::new(8_192, 1, 1, Some(24)).unwrap());
+        let theirs = cheaper.hash_password_with_salt(b"correct", b"another salt").unwrap().to_string();
+        assert_eq!(pool.verify(Secret::new("correct"), Some(theirs)).await, Ok(true));
     }
 
     #[tokio::test]
