@@ -9,10 +9,11 @@
 //! | `/length/…` | counts the bytes of the request's body |
 //! | anything else | 200, and a report of the request |
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,8 +35,15 @@ type Body = BoxBody<Bytes, std::io::Error>;
 #[derive(Debug)]
 pub struct Backend {
     address: SocketAddr,
-    reached: Arc<AtomicUsize>,
+    state: Arc<State>,
     serving: JoinHandle<()>,
+}
+
+/// What the connections share.
+#[derive(Debug, Default)]
+struct State {
+    reached: AtomicUsize,
+    documents: Mutex<HashMap<String, String>>,
 }
 
 impl Backend {
@@ -54,9 +62,9 @@ impl Backend {
     pub async fn start_on(address: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let reached = Arc::new(AtomicUsize::new(0));
-        let serving = tokio::spawn(serve(listener, Arc::clone(&reached)));
-        Ok(Self { address, reached, serving })
+        let state = Arc::new(State::default());
+        let serving = tokio::spawn(serve(listener, Arc::clone(&state)));
+        Ok(Self { address, state, serving })
     }
 
     /// `http://…`, without a slash at the end.
@@ -68,7 +76,13 @@ impl Backend {
     /// How many requests have arrived so far.
     #[must_use]
     pub fn reached(&self) -> usize {
-        self.reached.load(Ordering::SeqCst)
+        self.state.reached.load(Ordering::SeqCst)
+    }
+
+    /// From now on `path` answers with this JSON document.
+    pub fn serves(&self, path: &str, document: &Value) {
+        let mut documents = self.state.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        documents.insert(path.to_owned(), document.to_string());
     }
 }
 
@@ -78,16 +92,13 @@ impl Drop for Backend {
     }
 }
 
-async fn serve(listener: TcpListener, reached: Arc<AtomicUsize>) {
+async fn serve(listener: TcpListener, state: Arc<State>) {
     // Dropped together with this task, and the connections end with it.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let reached = Arc::clone(&reached);
+        let state = Arc::clone(&state);
         connections.spawn(async move {
-            let service = service_fn(move |request| {
-                reached.fetch_add(1, Ordering::SeqCst);
-                answer(request)
-            });
+            let service = service_fn(move |request| answer(Arc::clone(&state), request));
             // A caller that goes away is the caller's business.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -97,8 +108,13 @@ async fn serve(listener: TcpListener, reached: Arc<AtomicUsize>) {
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    state.reached.fetch_add(1, Ordering::SeqCst);
     let path = request.uri().path().to_owned();
+    let document = state.documents.lock().unwrap_or_else(PoisonError::into_inner).get(&path).cloned();
+    if let Some(document) = document {
+        return Ok(whole(StatusCode::OK, document));
+    }
     let mut segments = path.trim_start_matches('/').split('/');
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u16>().ok());
     Ok(match segments.next() {

@@ -12,6 +12,7 @@ use openssl::sign::{RsaPssSaltlen, Signer};
 use openssl::x509::{X509, X509Name};
 use serde_json::{Map, Value, json};
 use shared_claims::clock::{Clock, UnixTime};
+use shared_claims::jwk::Jwk;
 use shared_claims::signature::{ALGORITHMS, PrivateKey};
 pub use shared_claims::signature::{Algorithm, KeyKind};
 use uuid::Uuid;
@@ -80,6 +81,18 @@ impl Idp {
     pub fn certificate_for(&self, from: UnixTime, until: UnixTime) -> String {
         let pem = self_signed(&self.key, from, until).and_then(|certificate| certificate.to_pem());
         String::from_utf8(pem.expect("OpenSSL makes certificates")).expect("PEM is ASCII")
+    }
+
+    /// Its public key as a member of a JWK set.
+    ///
+    /// # Panics
+    /// OpenSSL does not tell the key.
+    #[must_use]
+    pub fn jwk(&self, kid: &str) -> Value {
+        let key = PrivateKey::new(self.key.clone()).and_then(|key| key.public());
+        let jwk =
+            key.and_then(|key| Jwk::published(&key, self.algorithm, kid, None)).expect("a key is a JWK");
+        serde_json::to_value(jwk).expect("a JWK is JSON")
     }
 
     /// An assertion for a subject, good for ten minutes, that the API manager ought to take.

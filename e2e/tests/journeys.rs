@@ -7,6 +7,7 @@ use shared_claims::clock::{Clock, UnixTime};
 use test_support::Stage;
 
 mod assertions;
+mod bearer;
 mod clients;
 mod crash;
 mod exchange;
@@ -14,6 +15,7 @@ mod expiry;
 mod gateway;
 mod gateway_paths;
 mod introspection;
+mod jwks;
 mod management;
 mod metadata;
 mod refreshing;

@@ -68,6 +68,23 @@ on_every_stage! {
         ]).await;
     }
 
+    async fn no_single_altered_character_goes_unnoticed(stage: Stage) {
+        let world = world(stage).await;
+        let idp = world.trusted_idp().await;
+        let application = world.subscribed_application("pets").await;
+        let good = idp.sign_for("alice");
+        // The last character of a part may carry bits that no decoder looks at; every other one counts.
+        for place in (0..good.len() - 1).step_by(5).filter(|place| good.as_bytes()[*place] != b'.') {
+            let other = if good.as_bytes()[place] == b'A' { "B" } else { "A" };
+            let altered = format!("{}{other}{}", &good[..place], &good[place + 1..]);
+
+            let answer = application.exchanges(&altered).await;
+
+            assert_eq!(answer.refusal(), (400, "invalid_grant".into()), "at {place}: {}", answer.text());
+        }
+        assert_eq!(application.exchanges(&good).await.status, 200);
+    }
+
     async fn an_algorithm_is_the_keys_and_never_the_senders(stage: Stage) {
         let world = world(stage).await;
         let idp = world.trusted_idp().await;

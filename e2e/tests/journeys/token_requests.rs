@@ -147,4 +147,17 @@ on_every_stage! {
             assert_eq!(answer.status, 200, "{}: {}", door.name, answer.text());
         }
     }
+
+    async fn two_hundred_requests_one_after_the_other_are_all_answered(stage: Stage) {
+        let world = whole_world(stage).await;
+        let [_, door] = Door::both(&world).await;
+        let own = "grant_type=client_credentials";
+        for number in 0..200 {
+            let (form, status) = if number % 2 == 0 { (own, 200) } else { ("grant_type=surprise", 400) };
+
+            let answer = world.http.send(door.with_keys(door.form(form))).await;
+
+            assert_eq!(answer.status, status, "{number}: {}", answer.text());
+        }
+    }
 }
