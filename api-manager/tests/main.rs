@@ -8,4 +8,5 @@
 )]
 
 mod gateway;
+mod http_management;
 mod storage_contract;

@@ -65,9 +65,13 @@ pub fn overlap(one: &Api, other: &Api) -> bool {
     paths(one).iter().any(|a| paths(other).iter().any(|b| is_below(a, b) || is_below(b, a)))
 }
 
-/// Whether two APIs would answer at the very same path.
+/// Whether two APIs would answer at the very same path. Of one context's default versions the latest takes over, so
+/// those do not collide.
 #[must_use]
 pub fn collide(one: &Api, other: &Api) -> bool {
+    if one.context == other.context {
+        return one.version == other.version;
+    }
     paths(one).iter().any(|path| paths(other).contains(path))
 }
 
@@ -163,6 +167,9 @@ mod tests {
         assert!(collide(&default, &api_at("shop", "pets")));
         assert!(overlap(&default, &api_at("shop/pets", "1")));
         assert!(!collide(&default, &api_at("shop/pets", "1")));
+        let mut other = api_at("shop/pets", "3");
+        other.definition.default_version = true;
+        assert!(!collide(&default, &other));
     }
 
     proptest! {
