@@ -7,6 +7,7 @@
     reason = "tests fail this way"
 )]
 
+mod exchange;
 mod gateway;
 mod http_management;
 mod storage_contract;

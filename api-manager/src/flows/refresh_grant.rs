@@ -10,7 +10,6 @@ use super::{Client, Denied, Issued, issue, revoke_lineage};
 use crate::app::App;
 use crate::changes::Change;
 use crate::domain::grant::{Grant, REFRESH_GRACE, Refresh};
-use crate::domain::ids::GrantId;
 use crate::domain::revocation::Revocation;
 use crate::storage::{grants, identity_providers, revocations};
 
@@ -88,15 +87,16 @@ fn take_turn(
         grants::insert(connection, &next)?;
         return Ok(Turn::Issued(issued, None));
     }
-    // Spent or revoked, perhaps a moment ago by a parallel request. Where one more such request is faster again, the
-    // successor is another by then.
-    while let Some(lost) = lost_successor(connection, spent.id, now)? {
-        if grants::replace_successor(connection, spent.id, lost.id, next.id, now)? {
-            let revocation = Revocation::Token(lost.access_digest);
-            revocations::append(connection, &revocation, now)?;
-            grants::insert(connection, &next)?;
-            return Ok(Turn::Issued(issued, Some(revocation)));
-        }
+    // Spent or revoked, perhaps a moment ago by a parallel request. Held, so that of several that come back at once
+    // each finds the successor that the one before it made.
+    let spent = grants::hold(connection, spent.id)?.ok_or(Denied::UnknownRefreshToken)?;
+    if let Some(lost) = lost_successor(connection, &spent, now)?
+        && grants::replace_successor(connection, spent.id, lost.id, next.id, now)?
+    {
+        let revocation = Revocation::Token(lost.access_digest);
+        revocations::append(connection, &revocation, now)?;
+        grants::insert(connection, &next)?;
+        return Ok(Turn::Issued(issued, Some(revocation)));
     }
     Ok(Turn::Reused(Revocation::Family(spent.lineage.family)))
 }
@@ -104,10 +104,9 @@ fn take_turn(
 /// The grant that a refresh token was spent on a moment ago, if nobody has used that one's refresh token.
 fn lost_successor(
     connection: &mut AnyConnection,
-    id: GrantId,
+    spent: &Grant,
     now: UnixTime,
 ) -> Result<Option<Grant>, Denied> {
-    let spent = grants::find(connection, id)?.ok_or(Denied::UnknownRefreshToken)?;
     let Some((at, successor)) = spent.refresh.as_ref().and_then(|refresh| refresh.spent) else {
         return Ok(None);
     };

@@ -87,6 +87,22 @@ pub fn find(connection: &mut AnyConnection, id: GrantId) -> Result<Option<Grant>
     row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
 }
 
+/// A grant by its id, held against changes until the transaction ends.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn hold(connection: &mut AnyConnection, id: GrantId) -> Result<Option<Grant>, StorageError> {
+    let row = grants::table.find(id.to_string());
+    let row: Option<Row> = match connection {
+        // SQLite has one writer: nothing changes while this transaction lasts.
+        AnyConnection::Sqlite(sqlite) => row.select(Row::as_select()).first(sqlite).optional()?,
+        AnyConnection::Postgres(postgres) => {
+            row.select(Row::as_select()).for_update().first(postgres).optional()?
+        }
+    };
+    row.map(Row::into_grant).transpose()
+}
+
 /// Spends a refresh token on `successor`, unless it is spent or revoked already; says whether it was this call that
 /// spent it.
 ///
