@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{
@@ -28,22 +28,22 @@ const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// Wraps every route.
 pub(crate) async fn guard<B: MessageBody>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let path = request.path().to_owned();
-    if is_foreign(&request, &path) {
-        return Err(Problem::forbidden("requests from pages of other origins are refused", None).into());
-    }
-    let mut request = request;
-    if let Err(refused) = take_in(&mut request, &path).await {
-        return Err(refused.into());
-    }
-    // A handler that panics has broken nothing that others use: what is shared is swapped as a whole.
-    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-    let mut response = match answered {
-        Ok(response) => response?,
-        Err(_) => return Err(Problem::fault(&"a handler panicked").into()),
+    let taken_in = if is_foreign(&request, &path) {
+        Err(Problem::forbidden("requests from pages of other origins are refused", None))
+    } else {
+        take_in(&mut request, &path).await
+    };
+    let mut response = match taken_in {
+        Err(refused) => request.error_response(refused).map_into_right_body(),
+        // A handler that panics has broken nothing that others use: what is shared is swapped as a whole.
+        Ok(()) => match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+            Ok(answered) => answered?.map_into_left_body(),
+            Err(_) => return Err(Problem::fault(&"a handler panicked").into()),
+        },
     };
     protect(&path, response.headers_mut());
     Ok(response)
@@ -122,6 +122,23 @@ fn protect(path: &str, headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_answers_500_and_the_next_request_is_served() {
+        use actix_web::test::{TestRequest, init_service, try_call_service};
+        async fn broken() -> actix_web::HttpResponse {
+            panic!("a bug")
+        }
+        let fine = || async { actix_web::HttpResponse::Ok().finish() };
+        let app = actix_web::App::new().wrap(actix_web::middleware::from_fn(guard));
+        let app =
+            init_service(app.route("/broken", web::get().to(broken)).route("/fine", web::get().to(fine)))
+                .await;
+        let refused = try_call_service(&app, TestRequest::get().uri("/broken").to_request()).await;
+        assert_eq!(refused.unwrap_err().as_response_error().status_code(), 500);
+        let served = try_call_service(&app, TestRequest::get().uri("/fine").to_request()).await;
+        assert_eq!(served.unwrap().status(), 200);
+    }
 
     #[test]
     fn the_origin_of_a_url_ends_before_its_path() {

@@ -3,6 +3,7 @@
 mod clients;
 mod edge;
 mod keys;
+mod nodes;
 mod refresh;
 mod scim;
 mod signup;
