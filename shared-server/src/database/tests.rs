@@ -1,3 +1,5 @@
+//! Parallel writers, roll-backs, panics, and a database that is away.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

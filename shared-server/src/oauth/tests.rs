@@ -1,3 +1,5 @@
+//! What a form must look like, and who may say who it is.
+
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
 

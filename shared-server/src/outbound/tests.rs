@@ -1,3 +1,5 @@
+//! What may be reached, and how little is read of it.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -1,3 +1,5 @@
+//! Handshakes on loopback: which certificate is shown, and when another one is.
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
