@@ -17,6 +17,21 @@ shared_claims::id_type!(
 pub const MANAGEMENT_PREFIX: &str = "identity:";
 /// The role that lets a person hold management scopes.
 pub const ADMIN_ROLE: &str = "admin";
+/// The role that lets a person make and publish APIs at an API manager.
+pub const PUBLISHER_ROLE: &str = "publisher";
+
+/// The roles of which a person needs one to hold `scope`; none for a scope that administers nothing. A client's
+/// registration says what may be asked through it, and must not by itself make an administrator of everybody who
+/// signs in there — least of all where people sign themselves up.
+#[must_use]
+pub fn roles_for(scope: &str) -> &'static [&'static str] {
+    match scope {
+        "apim:admin" => &[ADMIN_ROLE],
+        "apim:api_create" | "apim:api_publish" => &[ADMIN_ROLE, PUBLISHER_ROLE],
+        own if own.starts_with(MANAGEMENT_PREFIX) => &[ADMIN_ROLE],
+        _ => &[],
+    }
+}
 
 /// The grants that the token endpoint answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 
-use crate::domain::client::{ADMIN_ROLE, MANAGEMENT_PREFIX};
+use crate::domain::client::roles_for;
 use crate::domain::profile::Profile;
 
 shared_claims::id_type!(
@@ -111,8 +111,11 @@ impl User {
     /// Of `scopes`, those that this person may hold; see [`crate::domain::client::Client::grant_to_user`].
     #[must_use]
     pub fn may_hold(&self, scopes: &ScopeSet) -> ScopeSet {
-        let is_admin = self.profile.roles.iter().any(|role| role == ADMIN_ROLE);
-        let held = scopes.iter().filter(|scope| is_admin || !scope.starts_with(MANAGEMENT_PREFIX));
+        let may_hold = |scope: &&str| {
+            let roles = roles_for(scope);
+            roles.is_empty() || self.profile.roles.iter().any(|role| roles.contains(&role.as_str()))
+        };
+        let held = scopes.iter().filter(may_hold);
         ScopeSet::from_tokens(held).unwrap_or_default()
     }
 
@@ -179,5 +182,18 @@ pub(crate) mod tests {
                 prop_assert_eq!(key(&name.key()), name.key());
             }
         }
+    }
+
+    #[test]
+    fn administering_scopes_need_a_role_and_the_others_do_not() {
+        let all = ScopeSet::parse("apim:admin apim:api_create apim:subscribe email identity:keys").unwrap();
+        let held = |roles: &[&str]| {
+            let mut person = user("alice");
+            person.profile.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            person.may_hold(&all).to_string()
+        };
+        assert_eq!(held(&[]), "apim:subscribe email");
+        assert_eq!(held(&["publisher"]), "apim:api_create apim:subscribe email");
+        assert_eq!(held(&["admin"]), all.to_string());
     }
 }
