@@ -13,6 +13,8 @@ pub enum Revocation {
     Family(GrantId),
     /// Everything an application ever bought.
     Application(ApplicationId),
+    /// Everything one of its keys ever bought, by the consumer key.
+    Key(String),
     /// Everything bought for a subject, of one issuer where one is named.
     Subject {
         /// The assertion's `sub`.

@@ -6,10 +6,12 @@ use shared_server::database::AnyConnection;
 use super::browse_applications::owned;
 use super::{FlowError, audit};
 use crate::app::App;
+use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::application::{ApplicationKey, KeyType};
 use crate::domain::ids::ApplicationId;
-use crate::storage::application_keys;
+use crate::domain::revocation::Revocation;
+use crate::storage::{application_keys, grants, revocations};
 
 /// The key, if its application is the caller's.
 pub(super) fn owned_key(
@@ -72,19 +74,24 @@ pub async fn change_grant_types(
     Ok(key)
 }
 
-/// Removes a key.
+/// Removes a key and revokes everything that it ever bought.
 ///
 /// # Errors
 /// [`FlowError`]: not there, not the caller's, another version.
-pub async fn delete_key(app: &App, actor: &Actor, which: Which) -> Result<(), FlowError> {
+pub async fn delete_key(app: &App, actor: &Actor, which: Which, now: UnixTime) -> Result<(), FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
         let key = owned_key(connection, &by, which.application, which.key_type)?;
         FlowError::unless_current(which.expected, key.revision)?;
+        let revocation = Revocation::Key(key.consumer_key.clone());
+        let revoked = grants::revoke(connection, &revocation, now)?;
+        revocations::append(connection, &revocation, now)?;
         FlowError::unless_written(application_keys::delete(connection, &key.consumer_key, key.revision)?)?;
-        Ok::<_, FlowError>(key)
+        Ok::<_, FlowError>((key, revocation, revoked))
     });
-    let key = write.await?;
-    audit::record(actor, "deleted a key", &key.consumer_key, key.key_type.as_str(), "");
+    let (key, revocation, revoked) = write.await?;
+    app.changes.announce(Change::Revoked(revocation)).await;
+    let after = format!("{revoked} grants revoked");
+    audit::record(actor, "deleted a key", &key.consumer_key, key.key_type.as_str(), &after);
     Ok(())
 }

@@ -97,6 +97,7 @@ fn named(revocation: &Revocation) -> String {
         Revocation::Token(_) => "one token".to_owned(),
         Revocation::Family(id) => format!("family {id}"),
         Revocation::Application(id) => format!("application {id}"),
+        Revocation::Key(key) => format!("key {key}"),
         Revocation::Subject { subject, issuer: None } => format!("subject {subject}"),
         Revocation::Subject { subject, issuer: Some(issuer) } => format!("subject {subject} of {issuer}"),
         Revocation::Assertion { issuer, jti } => format!("assertion {jti} of {issuer}"),

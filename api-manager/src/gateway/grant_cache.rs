@@ -341,6 +341,7 @@ fn speaks_of(revocation: &Revocation, grant: &Grant) -> bool {
         Revocation::Token(digest) => grant.access_digest == *digest,
         Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
         Revocation::Application(id) => grant.application_id == *id,
+        Revocation::Key(key) => grant.consumer_key == *key,
         Revocation::Subject { subject, issuer } => {
             grant.subject == *subject
                 && issuer.as_ref().is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))

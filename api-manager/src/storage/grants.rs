@@ -178,6 +178,7 @@ pub fn revoke(
                 live.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).execute(native)
             }
             Revocation::Family(family) => live.filter(grants::family.eq(family.to_string())).execute(native),
+            Revocation::Key(key) => live.filter(grants::consumer_key.eq(key)).execute(native),
             Revocation::Application(id) => live.filter(grants::application_id.eq(id.to_string())).execute(native),
             Revocation::Subject { subject, issuer: None } => {
                 live.filter(grants::subject.eq(subject)).execute(native)

@@ -90,6 +90,7 @@ fn spell(revocation: &Revocation) -> Result<(&'static str, String), StorageError
         Revocation::Token(digest) => ("token", digest.hex()),
         Revocation::Family(id) => ("family", id.to_string()),
         Revocation::Application(id) => ("application", id.to_string()),
+        Revocation::Key(key) => ("key", key.clone()),
         Revocation::Subject { subject, issuer } => {
             let value = Subject { subject: subject.clone(), issuer: issuer.clone() };
             ("subject", json(serde_json::to_string(&value))?)
@@ -107,6 +108,7 @@ fn read(kind: &str, value: &str) -> Result<Revocation, StorageError> {
         "token" => digest(value).map(Revocation::Token),
         "family" => GrantId::parse(value).map(Revocation::Family),
         "application" => ApplicationId::parse(value).map(Revocation::Application),
+        "key" => Some(Revocation::Key(value.to_owned())),
         "subject" => serde_json::from_str::<Subject>(value)
             .ok()
             .map(|Subject { subject, issuer }| Revocation::Subject { subject, issuer }),

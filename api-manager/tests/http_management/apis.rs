@@ -4,6 +4,103 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{As, Manager, api, at, with};
+use test_support::on_every_stage;
+
+on_every_stage! {
+    async fn one_context_has_each_version_once(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        let admin = As::admin();
+        let made = join_all((0..10).map(|_| manager.post(&admin, "/api/v1/apis", api("pets")))).await;
+
+        assert_eq!(made.iter().filter(|answer| answer.status == 201).count(), 1);
+        for answer in made.iter().filter(|answer| answer.status != 201) {
+            answer.assert_refused(409, "the context pets has a version 1.0.0 already");
+        }
+        manager.post(&As::admin(), "/api/v1/apis", api("/pets/")).await.assert_refused(409, "already");
+        manager.post(&As::admin(), "/api/v1/apis", with(api("pets"), "version", json!("2"))).await.made();
+        manager.stop().await;
+    }
+
+    async fn of_many_equal_moves_at_once_one_is_made(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        let made = manager.published("pets").await;
+
+        let admin = As::admin();
+        let answers = join_all((0..20).map(|_| manager.acts(&admin, &made, "deprecate"))).await;
+
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 409)));
+        let life = manager.get(&As::admin(), &format!("{}/lifecycle", at("apis", &made))).await.expect(200);
+        assert_eq!(life["history"].as_array().unwrap().len(), 2);
+        manager.stop().await;
+    }
+
+    async fn an_api_lives_by_the_table_and_every_move_is_written_down(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        let made = manager.api("pets").await;
+        let moves =
+            ["publish", "publish", "block", "republish", "demote", "publish", "block", "deprecate", "retire"];
+        let states = [
+            "published",
+            "published",
+            "blocked",
+            "published",
+            "created",
+            "published",
+            "blocked",
+            "deprecated",
+            "retired",
+        ];
+        for (action, state) in moves.iter().zip(states) {
+            assert_eq!(manager.acts(&As::admin(), &made, action).await.expect(200)["state"], state, "{action}");
+        }
+
+        let life = manager.get(&As::admin(), &format!("{}/lifecycle", at("apis", &made))).await.expect(200);
+
+        assert_eq!((&life["state"], &life["legal_actions"]), (&json!("retired"), &json!([])));
+        let history: Vec<&str> =
+            life["history"].as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();
+        assert_eq!(history, moves);
+        let last = life["history"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["from"], &last["to"], &last["actor"]),
+            (&json!("deprecated"), &json!("retired"), &json!("admin"))
+        );
+        manager.stop().await;
+    }
+
+    async fn the_catalogue_is_searched_and_paged(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        for (context, tag) in [("cats", "animals"), ("dogs", "animals"), ("cars", "things")] {
+            manager.post(&As::admin(), "/api/v1/apis", with(api(context), "tags", json!([tag]))).await.made();
+        }
+        let cats = manager.get(&As::admin(), "/api/v1/apis?query=CATS").await.expect(200)["items"][0].clone();
+        manager.acts(&As::admin(), &cats, "publish").await.expect(200);
+        let found = async |query: &str| {
+            let list = manager.get(&As::admin(), &format!("/api/v1/apis?{query}")).await.expect(200);
+            list["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|api| api["context"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(found("tag=animals").await, ["cats", "dogs"]);
+        assert_eq!(found("query=thi").await, ["cars"]);
+        assert_eq!(found("state=published").await, ["cats"]);
+        assert_eq!(found("tag=animals&state=created").await, ["dogs"]);
+        assert_eq!(found("query=%25").await, [""; 0]);
+
+        let first = manager.get(&As::admin(), "/api/v1/apis?limit=2").await.expect(200);
+        assert_eq!(first["items"].as_array().unwrap().len(), 2);
+        let after = first["next"].as_str().unwrap();
+        assert_eq!(found(&format!("limit=2&after={after}")).await, ["cars"]);
+        let last = manager.get(&As::admin(), &format!("/api/v1/apis?after={after}")).await.expect(200);
+        assert_eq!(last["next"], Value::Null);
+        manager.stop().await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_comes_back_as_it_was_sent_and_can_be_sent_back() {
@@ -53,21 +150,6 @@ async fn an_api_comes_back_as_it_was_sent_and_can_be_sent_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_context_has_each_version_once() {
-    let manager = Manager::start().await;
-    let admin = As::admin();
-    let made = join_all((0..10).map(|_| manager.post(&admin, "/api/v1/apis", api("pets")))).await;
-
-    assert_eq!(made.iter().filter(|answer| answer.status == 201).count(), 1);
-    for answer in made.iter().filter(|answer| answer.status != 201) {
-        answer.assert_refused(409, "the context pets has a version 1.0.0 already");
-    }
-    manager.post(&As::admin(), "/api/v1/apis", api("/pets/")).await.assert_refused(409, "already");
-    manager.post(&As::admin(), "/api/v1/apis", with(api("pets"), "version", json!("2"))).await.made();
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn context_and_version_are_fixed_once_made() {
     let manager = Manager::start().await;
     let made = manager.api("pets").await;
@@ -81,41 +163,6 @@ async fn context_and_version_are_fixed_once_made() {
     let mut without = with(api("/pets/"), "name", json!("Renamed"));
     without.as_object_mut().unwrap().remove("version");
     assert_eq!(manager.put(&As::admin(), &path, without).await.expect(200)["name"], "Renamed");
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_api_lives_by_the_table_and_every_move_is_written_down() {
-    let manager = Manager::start().await;
-    let made = manager.api("pets").await;
-    let moves =
-        ["publish", "publish", "block", "republish", "demote", "publish", "block", "deprecate", "retire"];
-    let states = [
-        "published",
-        "published",
-        "blocked",
-        "published",
-        "created",
-        "published",
-        "blocked",
-        "deprecated",
-        "retired",
-    ];
-    for (action, state) in moves.iter().zip(states) {
-        assert_eq!(manager.acts(&As::admin(), &made, action).await.expect(200)["state"], state, "{action}");
-    }
-
-    let life = manager.get(&As::admin(), &format!("{}/lifecycle", at("apis", &made))).await.expect(200);
-
-    assert_eq!((&life["state"], &life["legal_actions"]), (&json!("retired"), &json!([])));
-    let history: Vec<&str> =
-        life["history"].as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();
-    assert_eq!(history, moves);
-    let last = life["history"].as_array().unwrap().last().unwrap();
-    assert_eq!(
-        (&last["from"], &last["to"], &last["actor"]),
-        (&json!("deprecated"), &json!("retired"), &json!("admin"))
-    );
     manager.stop().await;
 }
 
@@ -137,21 +184,6 @@ async fn an_illegal_move_is_refused_with_the_legal_ones() {
     for body in [json!({}), json!({"action": 5}), json!({"action": null})] {
         manager.post(&As::admin(), &path, body).await.assert_blames("action");
     }
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_equal_moves_at_once_one_is_made() {
-    let manager = Manager::start().await;
-    let made = manager.published("pets").await;
-
-    let admin = As::admin();
-    let answers = join_all((0..20).map(|_| manager.acts(&admin, &made, "deprecate"))).await;
-
-    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
-    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 409)));
-    let life = manager.get(&As::admin(), &format!("{}/lifecycle", at("apis", &made))).await.expect(200);
-    assert_eq!(life["history"].as_array().unwrap().len(), 2);
     manager.stop().await;
 }
 
@@ -211,39 +243,6 @@ async fn one_version_of_a_context_is_the_default() {
     manager.post(&As::admin(), "/api/v1/apis", with(api("shop"), "version", json!("pets"))).await.made();
     let clash = with(api("shop/pets"), "default_version", json!(true));
     manager.post(&As::admin(), "/api/v1/apis", clash).await.assert_refused(409, "default version");
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_catalogue_is_searched_and_paged() {
-    let manager = Manager::start().await;
-    for (context, tag) in [("cats", "animals"), ("dogs", "animals"), ("cars", "things")] {
-        manager.post(&As::admin(), "/api/v1/apis", with(api(context), "tags", json!([tag]))).await.made();
-    }
-    let cats = manager.get(&As::admin(), "/api/v1/apis?query=CATS").await.expect(200)["items"][0].clone();
-    manager.acts(&As::admin(), &cats, "publish").await.expect(200);
-    let found = async |query: &str| {
-        let list = manager.get(&As::admin(), &format!("/api/v1/apis?{query}")).await.expect(200);
-        list["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|api| api["context"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
-
-    assert_eq!(found("tag=animals").await, ["cats", "dogs"]);
-    assert_eq!(found("query=thi").await, ["cars"]);
-    assert_eq!(found("state=published").await, ["cats"]);
-    assert_eq!(found("tag=animals&state=created").await, ["dogs"]);
-    assert_eq!(found("query=%25").await, [""; 0]);
-
-    let first = manager.get(&As::admin(), "/api/v1/apis?limit=2").await.expect(200);
-    assert_eq!(first["items"].as_array().unwrap().len(), 2);
-    let after = first["next"].as_str().unwrap();
-    assert_eq!(found(&format!("limit=2&after={after}")).await, ["cars"]);
-    let last = manager.get(&As::admin(), &format!("/api/v1/apis?after={after}")).await.expect(200);
-    assert_eq!(last["next"], Value::Null);
     manager.stop().await;
 }
 

@@ -8,6 +8,50 @@ use shared_claims::oauth::JWT_BEARER;
 
 use super::actors::Idp;
 use super::{As, Manager, at};
+use test_support::on_every_stage;
+
+on_every_stage! {
+    async fn every_developer_has_one_default_application_from_the_first_use(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        let alice = Idp::trusted(&manager).await.person("alice", "apim:subscribe");
+
+        let lists = join_all((0..10).map(|_| manager.get(&alice, "/api/v1/applications"))).await;
+
+        for list in lists {
+            assert_eq!(list.expect(200)["items"].as_array().unwrap().len(), 1);
+        }
+        let default = manager.get(&alice, "/api/v1/applications").await.expect(200)["items"][0].clone();
+        assert_eq!((&default["name"], &default["tier"]), (&json!("DefaultApplication"), &json!("Unlimited")));
+        let again = json!({"name": "DefaultApplication", "tier": "Gold"});
+        manager.post(&alice, "/api/v1/applications", again).await.assert_refused(409, "already exists");
+        let path = at("applications", &default);
+        manager.delete(&alice, &path).await.assert_refused(409, "DefaultApplication");
+        manager.put(&alice, &path, json!({"name": "mine", "tier": "Gold"})).await.assert_blames("name");
+        let changed = json!({"name": "DefaultApplication", "tier": "Gold"});
+        assert_eq!(manager.put(&alice, &path, changed).await.expect(200)["tier"], "Gold");
+        manager.stop().await;
+    }
+
+    async fn an_application_takes_everything_that_it_ever_bought_along(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        let (api, application) =
+            (manager.published("pets").await, manager.application(&As::admin(), "app").await);
+        let subscription = manager.subscribes(&As::admin(), &application, &api).await.made();
+        let keys = format!("{}/keys", at("applications", &application));
+        let body = json!({"key_type": "production", "grant_types": ["client_credentials"]});
+        let key = pair(&manager.post(&As::admin(), &keys, body).await.made());
+        let token = manager.token(&key, "client_credentials").await.expect(200);
+        assert!(is_active(&manager, &token).await);
+
+        manager.delete(&As::admin(), &at("applications", &application)).await.expect(204);
+
+        assert!(!is_active(&manager, &token).await);
+        manager.token(&key, "client_credentials").await.expect(401);
+        assert_eq!(manager.get(&As::admin(), &at("subscriptions", &subscription)).await.status, 404);
+        assert_eq!(manager.get(&As::admin(), &keys).await.status, 404);
+        manager.stop().await;
+    }
+}
 
 fn pair(key: &Value) -> (String, String) {
     (key["consumer_key"].as_str().unwrap().to_owned(), key["consumer_secret"].as_str().unwrap().to_owned())
@@ -30,28 +74,6 @@ async fn an_application_comes_back_as_it_was_sent_and_can_be_sent_back() {
     assert_eq!(replaced, made);
     let plain = manager.application(&As::admin(), "plain").await;
     assert_eq!((&plain["access_token_lifetime"], &plain["description"]), (&json!(3600), &json!("")));
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_developer_has_one_default_application_from_the_first_use() {
-    let manager = Manager::start().await;
-    let alice = Idp::trusted(&manager).await.person("alice", "apim:subscribe");
-
-    let lists = join_all((0..10).map(|_| manager.get(&alice, "/api/v1/applications"))).await;
-
-    for list in lists {
-        assert_eq!(list.expect(200)["items"].as_array().unwrap().len(), 1);
-    }
-    let default = manager.get(&alice, "/api/v1/applications").await.expect(200)["items"][0].clone();
-    assert_eq!((&default["name"], &default["tier"]), (&json!("DefaultApplication"), &json!("Unlimited")));
-    let again = json!({"name": "DefaultApplication", "tier": "Gold"});
-    manager.post(&alice, "/api/v1/applications", again).await.assert_refused(409, "already exists");
-    let path = at("applications", &default);
-    manager.delete(&alice, &path).await.assert_refused(409, "DefaultApplication");
-    manager.put(&alice, &path, json!({"name": "mine", "tier": "Gold"})).await.assert_blames("name");
-    let changed = json!({"name": "DefaultApplication", "tier": "Gold"});
-    assert_eq!(manager.put(&alice, &path, changed).await.expect(200)["tier"], "Gold");
     manager.stop().await;
 }
 
@@ -137,29 +159,9 @@ async fn a_key_does_what_it_lists_and_ends_when_deleted() {
     let token = manager.token(&key, "client_credentials").await.expect(200);
     assert!(is_active(&manager, &token).await);
     manager.delete(&As::admin(), &path).await.expect(204);
+    assert!(!is_active(&manager, &token).await);
     assert_eq!(manager.token(&key, "client_credentials").await.expect(401)["error"], "invalid_client");
     manager.post(&As::admin(), &keys, json!({"key_type": "production"})).await.made();
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_application_takes_everything_that_it_ever_bought_along() {
-    let manager = Manager::start().await;
-    let (api, application) =
-        (manager.published("pets").await, manager.application(&As::admin(), "app").await);
-    let subscription = manager.subscribes(&As::admin(), &application, &api).await.made();
-    let keys = format!("{}/keys", at("applications", &application));
-    let body = json!({"key_type": "production", "grant_types": ["client_credentials"]});
-    let key = pair(&manager.post(&As::admin(), &keys, body).await.made());
-    let token = manager.token(&key, "client_credentials").await.expect(200);
-    assert!(is_active(&manager, &token).await);
-
-    manager.delete(&As::admin(), &at("applications", &application)).await.expect(204);
-
-    assert!(!is_active(&manager, &token).await);
-    manager.token(&key, "client_credentials").await.expect(401);
-    assert_eq!(manager.get(&As::admin(), &at("subscriptions", &subscription)).await.status, 404);
-    assert_eq!(manager.get(&As::admin(), &keys).await.status, 404);
     manager.stop().await;
 }
 

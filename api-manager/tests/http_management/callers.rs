@@ -209,6 +209,10 @@ async fn what_is_not_there_and_what_is_not_answered_are_problems_too() {
         refused.assert_refused(405, "GET, POST");
         assert_eq!(refused.header("allow"), "GET, POST");
     }
+    let head =
+        manager.request(&As::admin(), Method::HEAD, "/api/v1/tiers/Gold").body(Full::default()).unwrap();
+    let head = manager.send(head).await;
+    assert_eq!((head.status, head.header("etag"), &head.json), (200, "\"1\"", &json!(null)));
     let page = manager.get(&As::nobody(), "/openapi.json").await;
     for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("server", "")]
     {

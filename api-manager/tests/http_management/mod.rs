@@ -7,6 +7,7 @@ mod applications;
 mod callers;
 mod deleting;
 mod other_fields;
+mod starting;
 mod subscriptions;
 mod versions;
 
@@ -22,8 +23,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use shared_claims::clock::Clock;
+use shared_server::database::DatabaseUrl;
 use shared_server::outbound::{Connector, OutboundPolicy};
 use tempfile::TempDir;
+use test_support::Stage;
 
 /// A running server, its data, and a client.
 pub(crate) struct Manager {
@@ -59,9 +62,29 @@ impl As {
     }
 }
 
+/// Makes connections that take any certificate.
+pub(crate) fn connector() -> Connector {
+    let policy = OutboundPolicy {
+        allow_private: true,
+        verify_tls: false,
+        ca: None,
+        connect_timeout: Duration::from_secs(10),
+    };
+    Connector::new(policy, false).unwrap()
+}
+
 impl Manager {
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn on(stage: Stage) -> Self {
+        let url = stage.database_url().await;
+        Self::start_with(|settings| {
+            settings.database_url = DatabaseUrl::parse(&url, &settings.data_dir).unwrap();
+            settings.database_connections = 8;
+        })
+        .await
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
@@ -69,14 +92,7 @@ impl Manager {
         let mut settings = Settings::for_tests(&data.path().join("data"));
         change(&mut settings);
         let running = Box::pin(api_manager::run(settings, Clock::System)).await.unwrap();
-        let policy = OutboundPolicy {
-            allow_private: true,
-            verify_tls: false,
-            ca: None,
-            connect_timeout: Duration::from_secs(10),
-        };
-        let connector = Connector::new(policy, false).unwrap();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new()).build(connector());
         Self { base: format!("https://{}", running.management), running, client, _data: data }
     }
 

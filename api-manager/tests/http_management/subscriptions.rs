@@ -5,27 +5,29 @@ use serde_json::json;
 
 use super::actors::Idp;
 use super::{As, Manager, at};
+use test_support::on_every_stage;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_application_subscribes_once_to_a_published_api() {
-    let manager = Manager::start().await;
-    let (api, application) = (manager.api("pets").await, manager.application(&As::admin(), "app").await);
-    manager.subscribes(&As::admin(), &application, &api).await.assert_refused(409, "not published yet");
-    manager.acts(&As::admin(), &api, "publish").await.expect(200);
+on_every_stage! {
+    async fn an_application_subscribes_once_to_a_published_api(stage: Stage) {
+        let manager = Manager::on(stage).await;
+        let (api, application) = (manager.api("pets").await, manager.application(&As::admin(), "app").await);
+        manager.subscribes(&As::admin(), &application, &api).await.assert_refused(409, "not published yet");
+        manager.acts(&As::admin(), &api, "publish").await.expect(200);
 
-    let admin = As::admin();
-    let answers = join_all((0..10).map(|_| manager.subscribes(&admin, &application, &api))).await;
+        let admin = As::admin();
+        let answers = join_all((0..10).map(|_| manager.subscribes(&admin, &application, &api))).await;
 
-    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
-    for refused in answers.iter().filter(|answer| answer.status != 201) {
-        refused.assert_refused(409, "subscribes to this API already");
+        assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+        for refused in answers.iter().filter(|answer| answer.status != 201) {
+            refused.assert_refused(409, "subscribes to this API already");
+        }
+        let other = manager.application(&As::admin(), "other").await;
+        for (action, words) in [("block", "blocked"), ("deprecate", "deprecated"), ("retire", "retired")] {
+            manager.acts(&As::admin(), &api, action).await.expect(200);
+            manager.subscribes(&As::admin(), &other, &api).await.assert_refused(409, words);
+        }
+        manager.stop().await;
     }
-    let other = manager.application(&As::admin(), "other").await;
-    for (action, words) in [("block", "blocked"), ("deprecate", "deprecated"), ("retire", "retired")] {
-        manager.acts(&As::admin(), &api, action).await.expect(200);
-        manager.subscribes(&As::admin(), &other, &api).await.assert_refused(409, words);
-    }
-    manager.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

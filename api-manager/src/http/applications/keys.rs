@@ -119,7 +119,7 @@ pub(super) async fn replace(
     Ok(shown(key.revision, &KeyView::of(key)))
 }
 
-/// Removes a key; its client can no longer get tokens.
+/// Removes a key; its client gets no tokens any more, and those that it has are revoked.
 #[utoipa::path(delete, path = "/api/v1/applications/{id}/keys/{key_type}", tag = "Applications",
     params(("id" = String, Path), ("key_type" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 204), (status = 404), (status = 412)))]
@@ -130,7 +130,7 @@ pub(super) async fn delete(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let actor = caller.with(Right::Subscribe)?;
-    flows::change_keys::delete_key(&app, actor, which(&path, &request)?).await?;
+    flows::change_keys::delete_key(&app, actor, which(&path, &request)?, app.clock.now()).await?;
     Ok(gone())
 }
 
