@@ -149,7 +149,9 @@ impl Issuers {
         let kept = cached
             .and_then(|keys| keys.set.clone())
             .filter(|set| Some(&set.uri) == provider.jwks_uri.as_ref());
-        let set = kept.or_else(|| provider.jwks_uri.clone().map(|uri| Arc::new(KeySet::at(uri))));
+        let set = kept.or_else(|| {
+            provider.jwks_uri.clone().map(|uri| Arc::new(KeySet::at(uri, provider.issuer.clone())))
+        });
         let keys = Arc::new(Keys { revision: provider.revision, certificates, set });
         self.0.keys.pin().insert(provider.id, Arc::clone(&keys));
         Ok(keys)

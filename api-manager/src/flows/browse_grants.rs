@@ -4,7 +4,9 @@ use super::FlowError;
 use crate::app::App;
 use crate::domain::grant::Grant;
 use crate::domain::ids::GrantId;
-use crate::storage::grants::{self, Selection};
+use crate::storage::grants;
+
+pub use crate::storage::grants::Selection;
 
 /// A page of the selected grants, the oldest first.
 ///

@@ -3,18 +3,18 @@
 mod check;
 mod wire;
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use shared_server::etag::{etag, expected_revision};
+use shared_server::etag::expected_revision;
 use shared_server::fields::Fields;
 use shared_server::listing::{Listing, Page};
 use shared_server::problem::Problem;
 use utoipa::OpenApi;
 
 use super::caller::Caller;
+use super::resource::{created, gone, listed, named, shown};
+use super::resource_at;
 use crate::app::App;
 use crate::domain::actor::Right;
-use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::ids::IdentityProviderId;
 use crate::flows::trust;
 
@@ -40,27 +40,14 @@ pub struct Docs;
 /// Mounts the resource.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource(PATH).route(web::get().to(list)).route(web::post().to(create)).default_service(
-                web::to(async || Err::<HttpResponse, _>(Problem::method_not_allowed("GET, POST"))),
-            ),
-        )
+        .service(resource_at(PATH, "GET, POST").route(web::get().to(list)).route(web::post().to(create)))
         // Before `{id}`, which it would match.
+        .service(resource_at("/api/v1/identity-providers/check", "POST").route(web::post().to(check::check)))
         .service(
-            web::resource("/api/v1/identity-providers/check")
-                .route(web::post().to(check::check))
-                .default_service(web::to(async || {
-                    Err::<HttpResponse, _>(Problem::method_not_allowed("POST"))
-                })),
-        )
-        .service(
-            web::resource("/api/v1/identity-providers/{id}")
+            resource_at("/api/v1/identity-providers/{id}", "GET, PUT, DELETE")
                 .route(web::get().to(find))
                 .route(web::put().to(replace))
-                .route(web::delete().to(delete))
-                .default_service(web::to(async || {
-                    Err::<HttpResponse, _>(Problem::method_not_allowed("GET, PUT, DELETE"))
-                })),
+                .route(web::delete().to(delete)),
         );
 }
 
@@ -80,7 +67,7 @@ async fn create(app: web::Data<App>, caller: Caller, fields: Fields) -> Result<H
     let terms = wire::read(fields, app.settings.allow_http_jwks, now)?;
     let provider = trust::add_identity_provider(&app, actor, terms, now).await?;
     let location = format!("{PATH}/{}", provider.id);
-    Ok(reply(StatusCode::CREATED, &provider, Some(location)))
+    Ok(created(&location, provider.revision, &IdentityProviderReply::of(&provider)))
 }
 
 /// Lists the identity providers.
@@ -94,7 +81,7 @@ async fn list(app: web::Data<App>, caller: Caller, page: Page) -> Result<HttpRes
     let after = page.after.as_deref().map(parse_id).transpose()?;
     let providers = trust::browse_identity_providers(&app, after, page.rows()).await?;
     let replies = providers.iter().map(IdentityProviderReply::of).collect();
-    Ok(no_store(HttpResponse::Ok()).json(Listing::new(replies, page.limit, |reply| reply.id.clone())))
+    Ok(listed(&Listing::new(replies, page.limit, |reply| reply.id.clone())))
 }
 
 /// Reads an identity provider.
@@ -106,7 +93,7 @@ async fn list(app: web::Data<App>, caller: Caller, page: Page) -> Result<HttpRes
 async fn find(app: web::Data<App>, caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     caller.with(Right::Administer)?;
     let provider = trust::find_identity_provider(&app, parse_id(&id)?).await?;
-    Ok(reply(StatusCode::OK, &provider, None))
+    Ok(shown(provider.revision, &IdentityProviderReply::of(&provider)))
 }
 
 /// Replaces an identity provider. Disabled, it suspends its live grants at once, until it is enabled again.
@@ -134,7 +121,7 @@ async fn replace(
     let now = app.clock.now();
     let terms = wire::read(fields, app.settings.allow_http_jwks, now)?;
     let provider = trust::replace_identity_provider(&app, actor, (id, expected), terms, now).await?;
-    Ok(reply(StatusCode::OK, &provider, None))
+    Ok(shown(provider.revision, &IdentityProviderReply::of(&provider)))
 }
 
 /// Ends the trust and revokes every token that it ever bought.
@@ -152,23 +139,9 @@ async fn delete(
     let actor = caller.with(Right::Administer)?;
     let named = (parse_id(&id)?, expected_revision(&request)?);
     trust::delete_identity_provider(&app, actor, named, app.clock.now()).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(gone())
 }
 
 fn parse_id(text: &str) -> Result<IdentityProviderId, Problem> {
-    IdentityProviderId::parse(text).ok_or_else(|| Problem::not_found("there is no such identity provider"))
-}
-
-fn reply(status: StatusCode, provider: &IdentityProvider, location: Option<String>) -> HttpResponse {
-    let mut answer = no_store(HttpResponse::build(status));
-    answer.insert_header(("ETag", etag(provider.revision)));
-    if let Some(location) = location {
-        answer.insert_header(("Location", location));
-    }
-    answer.json(IdentityProviderReply::of(provider))
-}
-
-fn no_store(mut answer: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
-    answer.insert_header(("Cache-Control", "no-store"));
-    answer
+    named(IdentityProviderId::parse(text), "identity provider")
 }

@@ -10,14 +10,15 @@ use shared_server::problem::Problem;
 use utoipa::{OpenApi, ToSchema};
 
 use super::caller::Caller;
+use super::resource::listed;
+use super::resource_at;
 use crate::app::App;
 use crate::domain::actor::Right;
 use crate::domain::grant::{Grant, Refresh};
 use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
-use crate::flows::browse_grants::browse_grants;
+use crate::flows::browse_grants::{Selection, browse_grants};
 use crate::flows::revoke;
-use crate::storage::grants::Selection;
 
 /// Both resources, for the API description.
 #[derive(OpenApi)]
@@ -30,16 +31,8 @@ pub struct Docs;
 /// Mounts both resources.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/api/v1/revocations").route(web::post().to(create)).default_service(web::to(
-                async || Err::<HttpResponse, _>(Problem::method_not_allowed("POST")),
-            )),
-        )
-        .service(
-            web::resource("/api/v1/grants").route(web::get().to(list)).default_service(web::to(async || {
-                Err::<HttpResponse, _>(Problem::method_not_allowed("GET"))
-            })),
-        );
+        .service(resource_at("/api/v1/revocations", "POST").route(web::post().to(create)))
+        .service(resource_at("/api/v1/grants", "GET").route(web::get().to(list)));
 }
 
 /// What shall be revoked: exactly one of these; `issuer` belongs to `subject`.
@@ -94,7 +87,7 @@ async fn create(app: web::Data<App>, caller: Caller, mut fields: Fields) -> Resu
             revoke::revoke_token_by_administrator(&app, actor, &token, app.clock.now()).await?
         }
     };
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(RevocationReply { revoked }))
+    Ok(listed(&RevocationReply { revoked }))
 }
 
 enum Named {
@@ -207,7 +200,7 @@ async fn list(
     let grants = browse_grants(&app, selection, after, page.rows()).await?;
     let replies = grants.into_iter().map(|grant| GrantReply::of(grant, now)).collect();
     let listing = Listing::new(replies, page.limit, |reply: &GrantReply| reply.id.clone());
-    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(listing))
+    Ok(listed(&listing))
 }
 
 fn select(request: &HttpRequest, page: &Page) -> Result<(Selection, Option<GrantId>), Problem> {

@@ -73,14 +73,16 @@ impl Looked {
 /// A set and its address.
 pub(super) struct KeySet {
     pub(super) uri: String,
+    /// Whose it is, for the log.
+    issuer: String,
     looked: ArcSwap<Looked>,
     /// Held by the one who fetches; everybody else waits for what it brings.
     turn: Mutex<()>,
 }
 
 impl KeySet {
-    pub(super) fn at(uri: String) -> Self {
-        Self { uri, looked: ArcSwap::default(), turn: Mutex::new(()) }
+    pub(super) fn at(uri: String, issuer: String) -> Self {
+        Self { uri, issuer, looked: ArcSwap::default(), turn: Mutex::new(()) }
     }
 
     /// The keys at hand, fetched now where there are none or they are too old.
@@ -136,7 +138,8 @@ impl KeySet {
             }
             Err(failure) => {
                 let cause = failure.to_string();
-                log::warn!(cause = cause.as_str(); "a JWK set could not be fetched");
+                let issuer = self.issuer.as_str();
+                log::warn!(issuer, cause = cause.as_str(); "a JWK set could not be fetched");
                 let is_usable = Looked::is_within(present.fetched_at, USABLE, now);
                 let keys = if is_usable { Arc::clone(&present.keys) } else { Arc::default() };
                 let (fetched_at, attempted_at, failure) = (present.fetched_at, Some(now), Some(failure));

@@ -3,6 +3,7 @@
 mod assertions;
 mod clients;
 // The journeys' identity provider, which signs anything; one source for both.
+#[allow(dead_code, reason = "the journeys use the rest of it")]
 #[path = "../../../e2e/src/idp.rs"]
 mod idp;
 mod providers;

@@ -2,6 +2,7 @@
 
 mod apis;
 mod applications;
+mod grants;
 mod tables;
 
 use std::future::Future;

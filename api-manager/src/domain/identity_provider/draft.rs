@@ -217,3 +217,6 @@ fn read_algorithms(
     }
     algorithms
 }
+
+#[cfg(test)]
+mod tests;
