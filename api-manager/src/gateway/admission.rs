@@ -104,5 +104,4 @@ pub fn admit(
 }
 
 #[cfg(test)]
-#[path = "admission_tests.rs"]
 mod tests;

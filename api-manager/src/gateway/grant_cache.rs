@@ -358,5 +358,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-#[path = "grant_cache_tests.rs"]
 mod tests;

@@ -242,5 +242,4 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 #[cfg(test)]
-#[path = "headers_tests.rs"]
 mod tests;

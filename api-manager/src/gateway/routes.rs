@@ -280,5 +280,4 @@ impl Backend {
 }
 
 #[cfg(test)]
-#[path = "routes_tests.rs"]
 pub(crate) mod tests;

@@ -1,3 +1,5 @@
+//! Late inserts, revocations, bounds.
+
 use super::*;
 use crate::domain::ids::{ApplicationId, IdentityProviderId};
 use crate::gateway::routes::tests::grant;

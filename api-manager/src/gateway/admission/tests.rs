@@ -1,3 +1,5 @@
+//! One refusal, one test.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

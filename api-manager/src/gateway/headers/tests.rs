@@ -1,3 +1,5 @@
+//! What comes through, what is taken out, what is added.
+
 use std::net::Ipv6Addr;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Which place a path leads to; with the fixtures that the other tests of the gateway share.
+
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 use shared_claims::secret::Digest;
