@@ -9,6 +9,7 @@ pub mod connection;
 pub mod forward;
 pub mod grant_cache;
 pub mod headers;
+pub mod limits;
 pub mod listener;
 pub mod operations;
 pub mod path;
@@ -16,6 +17,7 @@ pub mod refresh;
 pub mod refusal;
 pub mod routes;
 pub mod service;
+pub mod throttle;
 pub mod usage;
 
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ use crate::storage::revocations;
 use connection::Patience;
 use forward::Clients;
 use grant_cache::{CacheLimits, GrantCache};
+use limits::Buckets;
 use listener::{Listener, Phase};
 use refresh::Refresh;
 use routes::RouteTable;
@@ -75,6 +78,7 @@ pub struct Gateway {
     table: ArcSwap<RouteTable>,
     grants: Arc<GrantCache>,
     clients: Clients,
+    buckets: Buckets,
     usage: Usage,
     /// Where requests that reach no API are counted.
     nowhere: Tally,
@@ -149,6 +153,7 @@ pub async fn start_within(
         table: ArcSwap::default(),
         grants: Arc::new(GrantCache::new(limits.cache)),
         clients: Clients::new(app.settings.allow_private_backends)?,
+        buckets: Buckets::new(app.clock.clone()),
         usage: Usage::start(&app.metrics),
         nowhere: Tally::none(),
         patience: limits.patience,

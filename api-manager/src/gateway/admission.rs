@@ -86,7 +86,7 @@ pub fn admit(
     if grant.lineage.assertion.as_ref().is_some_and(|origin| !table.trusts(origin.identity_provider_id)) {
         return Err(Refusal::ProviderDisabled);
     }
-    match route.subscriptions.get(&grant.application_id) {
+    match route.subscribers.get(&grant.application_id).map(|subscriber| subscriber.state) {
         None => return Err(Refusal::NotSubscribed),
         Some(SubscriptionState::Blocked) => return Err(Refusal::SubscriptionBlocked),
         Some(SubscriptionState::Active) => {}

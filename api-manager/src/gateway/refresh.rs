@@ -49,13 +49,15 @@ pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     let compiling = Arc::clone(gateway);
     let timeouts: std::collections::HashSet<u32> =
         sources.apis.iter().map(|api| api.definition.timeouts.connect).collect();
-    let compiled =
-        tokio::task::spawn_blocking(move || RouteTable::compile(sources, &compiling.clients, Tally::of))
-            .await;
+    let compiled = tokio::task::spawn_blocking(move || {
+        RouteTable::compile(sources, &compiling.clients, &compiling.buckets, Tally::of)
+    })
+    .await;
     let table = compiled.map_err(|_| StorageError::Fault("compiling the table panicked".to_owned()))?;
     info!(revision = table.revision, places = table.len(); "the gateway serves a new table");
     gateway.table.store(Arc::new(table));
     gateway.clients.keep_only(|timeout| timeouts.contains(&timeout));
+    gateway.buckets.forget_unused();
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use shared_claims::scope::ScopeSet;
 
 use super::bodies::Outgoing;
+use super::limits::Throttled;
 use super::path::BadPath;
 use crate::domain::application::KeyType;
 
@@ -64,6 +65,9 @@ pub enum Refusal {
     /// The API has no backend for keys of this type.
     #[error("no endpoint for this type of key")]
     NoEndpoint(KeyType),
+    /// A limit is spent.
+    #[error("{}", .0.reason())]
+    Throttled(Throttled),
     /// What the token stands for cannot be read now.
     #[error("the token cannot be looked up now")]
     CannotLookUp,
@@ -115,6 +119,7 @@ impl Refusal {
             | Self::TokenType
             | Self::SubscriptionBlocked => StatusCode::UNAUTHORIZED,
             Self::NotSubscribed | Self::ScopeMissing(_) | Self::NoEndpoint(_) => StatusCode::FORBIDDEN,
+            Self::Throttled(throttled) => throttled.status(),
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BackendUnreachable | Self::BackendBroken => StatusCode::BAD_GATEWAY,
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -144,6 +149,7 @@ impl Refusal {
             Self::NotSubscribed => "not_subscribed",
             Self::ScopeMissing(_) => "scope_missing",
             Self::NoEndpoint(_) => "no_endpoint",
+            Self::Throttled(throttled) => throttled.reason(),
             Self::CannotLookUp => "cannot_look_up",
             Self::UploadTimeout => "upload_timeout",
             Self::UploadBroken => "upload_broken",
@@ -209,6 +215,7 @@ impl Refusal {
             Self::NoEndpoint(KeyType::Production) => {
                 ("900901", INVALID, "The production key was used on an API with no production endpoint")
             }
+            Self::Throttled(throttled) => return throttled.words(),
             Self::CannotLookUp => (
                 "900900",
                 "Unclassified Authentication Failure",
@@ -263,7 +270,10 @@ impl Refusal {
     #[must_use]
     pub fn response(&self) -> Response<Outgoing> {
         let (code, message, description) = self.words();
-        let body = serde_json::json!({ "code": code, "message": message, "description": description });
+        let mut body = serde_json::json!({ "code": code, "message": message, "description": description });
+        if let (Self::Throttled(throttled), Some(body)) = (self, body.as_object_mut()) {
+            body.insert("nextAccessTime".to_owned(), throttled.next_access_time().into());
+        }
         let mut response = Response::new(Outgoing::full(body.to_string()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -274,6 +284,9 @@ impl Refusal {
         }
         if *self == Self::CannotLookUp {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Self::Throttled(throttled) = self {
+            throttled.tell(headers);
         }
         if let Self::MethodNotAllowed(allow) = self
             && let Ok(allow) = HeaderValue::try_from(allow)

@@ -10,6 +10,7 @@ use log::warn;
 use url::Url;
 
 use super::forward::{Client, Clients};
+use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
 use super::usage::Tally;
 use crate::domain::api::{Api, Timeouts};
@@ -18,7 +19,7 @@ use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
 use crate::domain::lifecycle::State;
 use crate::domain::subscription::{Subscription, SubscriptionState};
-use crate::domain::tier::Tier;
+use crate::domain::tier::{Limit, Tier};
 
 /// Everything that a table is compiled from.
 #[derive(Default)]
@@ -58,7 +59,9 @@ pub struct Route {
     /// What may be called.
     pub operations: Operations,
     /// Who may call.
-    pub subscriptions: HashMap<ApplicationId, SubscriptionState>,
+    pub subscribers: HashMap<ApplicationId, Subscriber>,
+    /// What its backends can bear.
+    pub max_tps: Option<Limited>,
     /// Whether the caller's `Authorization` is passed on.
     pub forward_authorization: bool,
     /// How long the backend may take.
@@ -69,6 +72,16 @@ pub struct Route {
     pub tally: Tally,
     production: Backends,
     sandbox: Backends,
+}
+
+/// An application that has subscribed to an API.
+pub struct Subscriber {
+    /// Whether the subscription counts.
+    pub state: SubscriptionState,
+    /// Of the subscription's tier.
+    pub subscription: Option<Limited>,
+    /// Of the application's tier, over all APIs.
+    pub application: Option<Limited>,
 }
 
 /// Where an API's traffic goes.
@@ -101,12 +114,13 @@ pub struct Found<'t, 'p> {
 impl RouteTable {
     /// Compiles a table. What cannot be compiled is left out and logged: one bad row must not stop the others.
     #[must_use]
-    pub fn compile(sources: Sources, clients: &Clients, tally_of: impl Fn(&Api) -> Tally) -> Self {
-        let mut subscribers: HashMap<ApiId, HashMap<ApplicationId, SubscriptionState>> = HashMap::new();
-        for subscription in &sources.subscriptions {
-            let of_api = subscribers.entry(subscription.api_id).or_default();
-            of_api.insert(subscription.application_id, subscription.state);
-        }
+    pub fn compile(
+        sources: Sources,
+        clients: &Clients,
+        buckets: &Buckets,
+        tally_of: impl Fn(&Api) -> Tally,
+    ) -> Self {
+        let mut subscribers = subscribers(&sources, buckets);
 
         let mut table = Self { revision: sources.revision, ..Self::default() };
         let providers = sources.identity_providers.iter().filter(|provider| provider.enabled);
@@ -114,8 +128,10 @@ impl RouteTable {
 
         let mut defaults: HashMap<String, (&Api, Arc<Route>)> = HashMap::new();
         for api in &sources.apis {
-            let subscriptions = subscribers.remove(&api.id).unwrap_or_default();
-            let route = Arc::new(Route::compile(api, subscriptions, clients, tally_of(api)));
+            let mut route = Route::compile(api, clients, tally_of(api));
+            route.subscribers = subscribers.remove(&api.id).unwrap_or_default();
+            route.max_tps = buckets.by_max_tps(api.id, api.definition.max_tps);
+            let route = Arc::new(route);
             let context = api.context.trim_matches('/');
             table.put(format!("{context}/{}", api.version), Arc::clone(&route));
             // An API out of service does not hold the place without a version against one in service.
@@ -178,13 +194,29 @@ impl RouteTable {
     }
 }
 
+fn subscribers(sources: &Sources, buckets: &Buckets) -> HashMap<ApiId, HashMap<ApplicationId, Subscriber>> {
+    let limits: HashMap<&str, Option<&Limit>> =
+        sources.tiers.iter().map(|tier| (tier.name.as_str(), tier.limit.as_ref())).collect();
+    let limit = |tier: &str| limits.get(tier).copied().flatten();
+    let applications: HashMap<ApplicationId, Option<&Limit>> =
+        sources.applications.iter().map(|one| (one.id, limit(&one.tier))).collect();
+
+    let mut subscribers: HashMap<ApiId, HashMap<ApplicationId, Subscriber>> = HashMap::new();
+    for subscription in &sources.subscriptions {
+        let (api, application) = (subscription.api_id, subscription.application_id);
+        let of_application = applications.get(&application).copied().flatten();
+        let subscriber = Subscriber {
+            state: subscription.state,
+            subscription: buckets.by_tier(Key::Subscription(application, api), limit(&subscription.tier)),
+            application: buckets.by_tier(Key::Application(application), of_application),
+        };
+        subscribers.entry(api).or_default().insert(application, subscriber);
+    }
+    subscribers
+}
+
 impl Route {
-    fn compile(
-        api: &Api,
-        subscriptions: HashMap<ApplicationId, SubscriptionState>,
-        clients: &Clients,
-        tally: Tally,
-    ) -> Self {
+    fn compile(api: &Api, clients: &Clients, tally: Tally) -> Self {
         let definition = &api.definition;
         let backends = |key_type| {
             let urls = definition.backends.of(key_type).iter();
@@ -201,7 +233,8 @@ impl Route {
             id: api.id,
             state: api.state,
             operations: Operations::compile(&definition.operations),
-            subscriptions,
+            subscribers: HashMap::new(),
+            max_tps: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
             client: clients.with_connect_timeout(definition.timeouts.connect),

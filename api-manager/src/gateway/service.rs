@@ -19,6 +19,7 @@ use super::connection::Pulse;
 use super::forward::{Way, forward};
 use super::grant_cache::{Cached, Entry};
 use super::headers::{self, Hop, REQUEST_ID};
+use super::limits::{Standing, take_all};
 use super::operations::{Undeclared, is_open};
 use super::path;
 use super::refusal::Refusal;
@@ -101,6 +102,8 @@ fn refused(refusal: &Refusal, request_id: &HeaderValue) -> Response<Outgoing> {
 struct Decision {
     route: Arc<Route>,
     key_type: KeyType,
+    /// What the token stands for, where the operation asks for one.
+    entry: Option<Arc<Entry>>,
     /// The length of the part of the path that led to the API.
     prefix: usize,
 }
@@ -132,10 +135,12 @@ impl Call<'_> {
             return Err(Refusal::Expectation);
         }
 
-        let Decision { route, key_type, prefix } = self.decide(request, &path).await?;
+        let Decision { route, key_type, entry, prefix } = self.decide(request, &path).await?;
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
         }
+        // Last of all: what is refused for another reason costs nothing.
+        let standing = self.throttle(&route, entry.as_deref())?;
         let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
         let hop = Hop {
             peer: self.pulse.peer,
@@ -146,7 +151,21 @@ impl Call<'_> {
             version: request.version(),
         };
         let way = Way { route: &route, key_type, rest, query: uri.query(), hop, request_id: self.request_id };
-        forward(way, place.take().ok_or(Refusal::Fault)?).await
+        let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
+        if let Some(standing) = standing {
+            standing.tell(response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    /// Takes the call from everything that limits it, the narrowest limit first.
+    fn throttle(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<Standing>, Refusal> {
+        let subscriber = entry.and_then(|entry| route.subscribers.get(&entry.grant.application_id));
+        let (subscription, application) =
+            subscriber.map_or((None, None), |one| (one.subscription.as_ref(), one.application.as_ref()));
+        let limits = [subscription, application, route.max_tps.as_ref()];
+        let (now, wall) = (self.gateway.buckets.now(), self.gateway.app.clock.now());
+        take_all(limits.into_iter().flatten(), now, wall).map_err(Refusal::Throttled)
     }
 
     /// Decides by one table and one set of facts. Where the facts have to be fetched first, the decision begins anew
@@ -186,7 +205,7 @@ impl Call<'_> {
             Undeclared::Method(allow) => Refusal::MethodNotAllowed(Vec::from_iter(allow).join(", ")),
         })?;
 
-        let entry;
+        let mut entry = None;
         let token = match presented {
             _ if is_open(operation) => Token::Missing,
             Presented::Nothing => Token::Missing,
@@ -204,7 +223,8 @@ impl Call<'_> {
             }
         };
         let key_type = admit(&table, route, operation, token, self.gateway.app.clock.now())?;
-        Ok(Step::Decided(Decision { route: Arc::clone(route), key_type, prefix: found.prefix.len() }))
+        let route = Arc::clone(route);
+        Ok(Step::Decided(Decision { route, key_type, entry, prefix: found.prefix.len() }))
     }
 }
 

@@ -4,6 +4,7 @@ mod backend;
 mod bodies;
 mod forwarding;
 mod grants;
+mod limits;
 mod refusals;
 mod wire;
 

@@ -1,6 +1,6 @@
 //! Which place a path leads to; with the fixtures that the other tests of the gateway share.
 
-use shared_claims::clock::UnixTime;
+use shared_claims::clock::{Clock, UnixTime};
 use shared_claims::scope::ScopeSet;
 use shared_claims::secret::Digest;
 use shared_claims::signature::Algorithm;
@@ -151,7 +151,7 @@ impl World {
 }
 
 fn compile(sources: Sources) -> RouteTable {
-    RouteTable::compile(sources, &Clients::new(true).unwrap(), Tally::of)
+    RouteTable::compile(sources, &Clients::new(true).unwrap(), &Buckets::new(Clock::System), Tally::of)
 }
 
 fn table(places: &[(&str, &str, bool)]) -> RouteTable {

@@ -1,0 +1,239 @@
+//! What limits a call: the application's tier, the subscription's tier, and what the API's backend can bear.
+//!
+//! The buckets outlive the tables: a change of an API refills nothing. A table holds them by reference, so that a request
+//! finds its own without a look-up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use shared_claims::clock::{Clock, UnixTime};
+use tokio::time::Instant;
+
+use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
+use crate::domain::ids::{ApiId, ApplicationId};
+use crate::domain::tier::Limit;
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const SECOND: u64 = 1_000_000_000;
+const BUSY: &str = "This API takes no more requests at the moment. Please try again.";
+
+/// What a bucket limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// All calls of an application.
+    Application(ApplicationId),
+    /// Its calls of one API. Not the subscription's id: whoever subscribes anew gets no new bucket.
+    Subscription(ApplicationId, ApiId),
+    /// All calls that reach an API's backend.
+    Api(ApiId),
+}
+
+/// Every bucket there is.
+pub struct Buckets {
+    clock: Clock,
+    started: Instant,
+    made: Mutex<HashMap<Key, Arc<Bucket>>>,
+}
+
+impl Buckets {
+    /// None yet. Their time is monotonic, unless `clock` is moved by hand.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, started: Instant::now(), made: Mutex::default() }
+    }
+
+    /// The present moment, in nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        match &self.clock {
+            Clock::System => u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Clock::Manual(_) => u64::try_from(self.clock.now().0).unwrap_or(0).saturating_mul(SECOND),
+        }
+    }
+
+    /// The application's or the subscription's bucket with its tier's rate; `None` for a tier without a limit.
+    #[must_use]
+    pub fn by_tier(&self, key: Key, limit: Option<&Limit>) -> Option<Limited> {
+        let limit = limit?;
+        let is_burst = limit.burst.is_some_and(|burst| burst < limit.requests);
+        Some(Limited { key, rate: Rate::of(limit), most: limit.requests, is_burst, bucket: self.bucket(key) })
+    }
+
+    /// The API's bucket.
+    #[must_use]
+    pub fn by_max_tps(&self, api: ApiId, max_tps: Option<u32>) -> Option<Limited> {
+        let most = max_tps?;
+        let key = Key::Api(api);
+        let bucket = self.bucket(key);
+        Some(Limited { key, rate: Rate::per_second(most), most, is_burst: false, bucket })
+    }
+
+    fn bucket(&self, key: Key) -> Arc<Bucket> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(made.entry(key).or_default())
+    }
+
+    /// Forgets the buckets that no table refers to, once they are full: what they limited may come back before.
+    pub fn forget_unused(&self) {
+        let now = self.now();
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.is_full(now));
+    }
+}
+
+/// A bucket with the rate that it has now.
+#[derive(Clone)]
+pub struct Limited {
+    key: Key,
+    rate: Rate,
+    /// What the headers name as the limit.
+    most: u32,
+    /// Whether no more than a part of it may come at once.
+    is_burst: bool,
+    bucket: Arc<Bucket>,
+}
+
+/// Takes one call from each of `limits`, or from none.
+///
+/// All are looked at before any is taken from. Where another call was faster between the two, what was taken is put back;
+/// the narrowest limit comes first, so that what is held meanwhile is held against calls that the next would refuse too.
+///
+/// # Errors
+/// The first limit that is spent.
+pub fn take_all<'l>(
+    limits: impl Iterator<Item = &'l Limited> + Clone,
+    now: u64,
+    wall: UnixTime,
+) -> Result<Option<Standing>, Throttled> {
+    for limited in limits.clone() {
+        limited.bucket.look(limited.rate, now).map_err(|wait| limited.refuse(wait, wall))?;
+    }
+    let mut tightest: Option<Standing> = None;
+    for (held, limited) in limits.clone().enumerate() {
+        match limited.bucket.take(limited.rate, now) {
+            Ok(remaining) => {
+                let tighter = tightest.is_none_or(|standing| remaining.tokens < standing.remaining);
+                // How busy an API is with other people's calls is not the caller's business.
+                if tighter && !matches!(limited.key, Key::Api(_)) {
+                    tightest = Some(Standing::of(limited, remaining));
+                }
+            }
+            Err(wait) => {
+                limits.take(held).for_each(|other| other.bucket.put_back(other.rate));
+                return Err(limited.refuse(wait, wall));
+            }
+        }
+    }
+    Ok(tightest)
+}
+
+impl Limited {
+    fn refuse(&self, RetryAfter(wait): RetryAfter, wall: UnixTime) -> Throttled {
+        let seconds = seconds(wait);
+        let next = wall.plus(i64::try_from(seconds).unwrap_or(i64::MAX));
+        Throttled { key: self.key, is_burst: self.is_burst, most: self.most, seconds, next }
+    }
+}
+
+/// Whole seconds, rounded up: whoever waits so long gets through.
+fn seconds(nanoseconds: u64) -> u64 {
+    nanoseconds.div_ceil(SECOND)
+}
+
+/// How a limited caller stands with the limit that it is closest to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    most: u32,
+    remaining: u64,
+    full_after: u64,
+}
+
+impl Standing {
+    fn of(limited: &Limited, remaining: Remaining) -> Self {
+        Self { most: limited.most, remaining: remaining.tokens, full_after: seconds(remaining.full_after) }
+    }
+
+    /// Tells the caller, whatever a backend said about limits of its own.
+    pub fn tell(self, headers: &mut HeaderMap) {
+        tell(headers, self.most, self.remaining, self.full_after);
+    }
+}
+
+fn tell(headers: &mut HeaderMap, most: u32, remaining: u64, reset: u64) {
+    headers.insert(LIMIT, HeaderValue::from(most));
+    headers.insert(REMAINING, HeaderValue::from(remaining));
+    headers.insert(RESET, HeaderValue::from(reset));
+}
+
+/// A limit is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    key: Key,
+    is_burst: bool,
+    most: u32,
+    seconds: u64,
+    next: UnixTime,
+}
+
+impl Throttled {
+    /// 429, or 503 where it is the API and not the caller who is too busy.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.key {
+            Key::Api(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Key::Application(_) | Key::Subscription(..) => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// A stable word for logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self.key {
+            Key::Application(_) => "application_limit",
+            Key::Subscription(..) => "subscription_limit",
+            Key::Api(_) => "api_max_tps",
+        }
+    }
+
+    /// Code, message and description of the body.
+    #[must_use]
+    pub fn words(&self) -> (&'static str, &'static str, String) {
+        let (code, message) = match (self.key, self.is_burst) {
+            (Key::Application(_), false) => ("900803", "Message throttled out"),
+            (Key::Application(_), true) => ("900809", "Message throttled out"),
+            (Key::Subscription(..), false) => ("900804", "Message throttled out"),
+            (Key::Subscription(..), true) => ("900807", "Message throttled out"),
+            (Key::Api(_), _) => return ("900801", "API Limit Reached", BUSY.to_owned()),
+        };
+        let next = self.next_access_time();
+        (code, message, format!("You have exceeded your quota .You can access API after {next}"))
+    }
+
+    /// When a call gets through again, as the original writes it: `2026-Jan-31 12:00:00+0000 UTC`.
+    #[must_use]
+    pub fn next_access_time(&self) -> String {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let moment = self.next.rfc3339();
+        let mut parts = moment.trim_end_matches('Z').split(['-', 'T']);
+        let mut part = || parts.next().unwrap_or_default();
+        let (year, month, day, time) = (part(), part(), part(), part());
+        let month = month.parse::<usize>().ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
+        format!("{year}-{}-{day} {time}+0000 UTC", month.unwrap_or(&"Jan"))
+    }
+
+    /// `Retry-After` and where the caller stands.
+    pub fn tell(&self, headers: &mut HeaderMap) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(self.seconds));
+        if !matches!(self.key, Key::Api(_)) {
+            tell(headers, self.most, 0, self.seconds);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
