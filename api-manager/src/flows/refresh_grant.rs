@@ -9,9 +9,10 @@ use shared_server::database::AnyConnection;
 use super::{Client, Denied, Issued, issue, revoke_lineage};
 use crate::app::App;
 use crate::changes::Change;
-use crate::domain::grant::{Grant, REFRESH_GRACE, Refresh};
+use crate::domain::grant::{Grant, REFRESH_GRACE, Refresh, narrow};
+use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::revocation::Revocation;
-use crate::storage::{grants, identity_providers, revocations};
+use crate::storage::{apis, grants, identity_providers, revocations};
 
 /// What the client sends.
 #[derive(Debug)]
@@ -79,8 +80,12 @@ fn take_turn(
     if refresh.expires_at <= now || refresh.line_ends_at <= now {
         return Err(Denied::ExpiredRefreshToken);
     }
-    still_trusted(connection, &spent)?;
-    let scopes = asked_of(&refresh, requested)?;
+    let provider = still_trusted(connection, &spent)?;
+    let allowed = apis::scopes_of_subscribed(connection, client.application.id)?;
+    let bound = provider.and_then(|provider| provider.scopes);
+    let allowed = bound.map_or_else(|| allowed.clone(), |bound| allowed.intersection(&bound));
+    // What has been withdrawn since from application or provider is not granted again.
+    let scopes = narrow(&asked_of(&refresh, requested)?, &allowed)?;
 
     let (next, issued) = issue::next_of(client, &spent, &refresh, scopes, now)?;
     if grants::spend_refresh(connection, spent.id, next.id, now)? {
@@ -118,11 +123,11 @@ fn lost_successor(
     }))
 }
 
-/// A disabled provider's grants are suspended, a deleted one's are gone (RFC 7523 knows no refreshing past that).
-fn still_trusted(connection: &mut AnyConnection, grant: &Grant) -> Result<(), Denied> {
-    let Some(origin) = &grant.lineage.assertion else { return Ok(()) };
+/// The provider that is behind a grant, if one is. A disabled provider's grants are suspended, a deleted one's are gone.
+fn still_trusted(connection: &mut AnyConnection, grant: &Grant) -> Result<Option<IdentityProvider>, Denied> {
+    let Some(origin) = &grant.lineage.assertion else { return Ok(None) };
     match identity_providers::hold(connection, origin.identity_provider_id)? {
-        Some((_, true)) => Ok(()),
+        Some((_, true)) => Ok(identity_providers::find(connection, origin.identity_provider_id)?),
         Some((_, false)) => Err(Denied::IssuerDisabled),
         None => Err(Denied::UnknownRefreshToken),
     }

@@ -1,7 +1,8 @@
 //! Refresh tokens: rotation, reuse, the grace of ten seconds, scopes; on both databases.
 
+use actix_web::http::Method;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::on_every_stage;
 
 use super::{Answer, Key, World};
@@ -114,6 +115,21 @@ on_every_stage! {
         let again = ask(narrow.member("refresh_token"), "write read").await;
         assert_eq!(again.member("scope"), "read write");
         assert_eq!(ask(again.member("refresh_token"), "").await.member("scope"), "read write");
+    }
+
+    async fn a_scope_that_was_withdrawn_is_not_granted_again(stage: test_support::Stage) {
+        let (world, key, first) = exchanged(stage).await;
+        let list = world.manage(Method::GET, "/api/v1/identity-providers", Value::Null).await;
+        let id = list.json()["items"][0]["id"].as_str().unwrap().to_owned();
+
+        world.changes(&id, json!({ "scopes": ["read"] })).await;
+        let second = world.refresh(&key, &first.member("refresh_token")).await;
+        assert_eq!(second.member("scope"), "read");
+        world.changes(&id, json!({ "scopes": [] })).await;
+        let third = world.refresh(&key, &second.member("refresh_token")).await;
+        assert_eq!(third.code(), (400, "invalid_scope".to_owned()));
+        world.changes(&id, json!({ "scopes": null })).await;
+        assert_eq!(world.refresh(&key, &second.member("refresh_token")).await.member("scope"), "read write");
     }
 
     async fn a_refresh_token_is_bound_to_its_key_and_its_time(stage: test_support::Stage) {
