@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
@@ -15,6 +16,8 @@ use crate::problem::Problem;
 
 /// The longest JSON body that is read, in bytes.
 pub const LONGEST_BODY: usize = 512 * 1024;
+/// How long a body may take.
+const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// A JSON object under reading. Getters note what is wrong and go on; [`Fields::finish`] reports it all.
 ///
@@ -284,8 +287,14 @@ fn too_long(text: &str, longest: usize) -> Option<String> {
 /// Reads a request body of at most `longest` bytes.
 ///
 /// # Errors
-/// 413 where it is longer, 400 where it breaks off.
+/// 413 where it is longer, 400 where it breaks off, 408 where it takes more than 30 seconds.
 pub async fn bounded_body(payload: &mut Payload, longest: usize) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(SLOWEST_BODY, read_body(payload, longest)).await;
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request body took too long");
+    read.map_err(slow)?
+}
+
+async fn read_body(payload: &mut Payload, longest: usize) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::bad_request("the request body broke off"))?;

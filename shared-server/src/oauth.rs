@@ -17,6 +17,14 @@ use crate::fields::bounded_body;
 
 /// The longest form that is read, in bytes.
 pub const LONGEST_FORM: usize = 64 * 1024;
+/// The longest form with a token to ask about or to call back: whatever a caller found is answered, not refused.
+pub const LONGEST_TOKEN_FORM: usize = 2 * 1024 * 1024;
+
+/// The longest form that is read at `path`, in bytes.
+#[must_use]
+pub fn longest_form(path: &str) -> usize {
+    if path.ends_with("/introspect") || path.ends_with("/revoke") { LONGEST_TOKEN_FORM } else { LONGEST_FORM }
+}
 
 /// An error of an OAuth endpoint. The description is fixed text, or text made fit by `printable`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,10 +192,11 @@ impl FromRequest for OAuthRequest {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let checked = check_head(request);
+        let longest = longest_form(request.path());
         let mut payload = payload.take();
         Box::pin(async move {
             let authorization = checked?;
-            let body = bounded_body(&mut payload, LONGEST_FORM).await.map_err(|problem| {
+            let body = bounded_body(&mut payload, longest).await.map_err(|problem| {
                 let error = OAuthError::invalid_request(
                     "The request body is too long or broke off; at most 64 KiB are read.",
                 );

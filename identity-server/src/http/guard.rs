@@ -16,7 +16,7 @@ use actix_web::web::BytesMut;
 use actix_web::{Error, HttpMessage, web};
 use futures_util::{FutureExt, StreamExt};
 use shared_server::fields::LONGEST_BODY;
-use shared_server::oauth::LONGEST_FORM;
+use shared_server::oauth::longest_form;
 use shared_server::problem::Problem;
 
 use crate::app::App;
@@ -56,7 +56,7 @@ async fn take_in(request: &mut ServiceRequest, path: &str) -> Result<(), Problem
     if matches!(request.method(), &Method::GET | &Method::HEAD) {
         return Ok(());
     }
-    let kept = if path.starts_with("/oauth2/") { LONGEST_FORM } else { LONGEST_BODY } + 1;
+    let kept = if path.starts_with("/oauth2/") { longest_form(path) } else { LONGEST_BODY } + 1;
     let mut payload = request.take_payload();
     let read = async {
         let (mut body, mut dropped) = (BytesMut::new(), 0);

@@ -67,6 +67,12 @@ async fn a_long_form_is_refused_with_413() {
 }
 
 #[actix_web::test]
+async fn a_megabyte_may_be_asked_about() {
+    let asked = form(&format!("token={}", "x".repeat(1 << 20))).uri("/oauth2/introspect");
+    assert_eq!(read(asked).await.unwrap().form.get("token").map(str::len), Some(1 << 20));
+}
+
+#[actix_web::test]
 async fn unreadable_basic_headers_are_an_invalid_client() {
     for value in ["Basic", "Basic !", "Basic bm9jb2xvbg==", "Digest x", "Basic  "] {
         let refused = read(form("a=b").insert_header(("Authorization", value))).await.unwrap_err();
