@@ -4,7 +4,6 @@ mod assertions;
 mod clients;
 // The journeys' identity provider, which signs anything; one source for both.
 #[allow(dead_code, reason = "the journeys use the rest of it")]
-#[allow(dead_code, reason = "the journeys of e2e use all of it, these tests a part")]
 #[path = "../../../e2e/src/idp.rs"]
 mod idp;
 mod providers;
