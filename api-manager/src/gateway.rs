@@ -7,6 +7,7 @@ pub mod admission;
 pub mod bodies;
 pub mod connection;
 pub mod forward;
+pub mod frames;
 pub mod grant_cache;
 pub mod headers;
 pub mod limits;
@@ -18,7 +19,9 @@ pub mod refusal;
 pub mod routes;
 pub mod service;
 pub mod throttle;
+pub mod tunnel;
 pub mod usage;
+pub mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

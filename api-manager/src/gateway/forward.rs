@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -18,6 +19,8 @@ use super::bodies::{Outgoing, Upload, UploadFault};
 use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::tunnel::Ends;
+use super::websocket;
 use crate::domain::application::KeyType;
 
 /// What sends requests to backends, over pooled connections.
@@ -84,6 +87,8 @@ pub struct Way<'a> {
     pub query: Option<&'a str>,
     /// How the request came.
     pub hop: Hop<'a>,
+    /// Whether it is the handshake of a WebSocket.
+    pub websocket: bool,
     /// Its id.
     pub request_id: &'a HeaderValue,
 }
@@ -92,16 +97,22 @@ pub struct Way<'a> {
 ///
 /// # Errors
 /// No answer came, or the client did not send its request to the end.
-pub async fn forward(way: Way<'_>, request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
-    let Way { route, key_type, rest, query, hop, request_id } = way;
+pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
+    let Way { route, key_type, rest, query, hop, websocket, request_id } = way;
     let backend = route.backend(key_type).ok_or(Refusal::BackendUnreachable)?;
     let uri = backend.uri(rest, query).ok_or(Refusal::Fault)?;
 
+    let client = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     headers::to_backend(&mut parts.headers, &hop, &backend.host, request_id, route.forward_authorization);
+    if websocket {
+        websocket::upgrade(&mut parts.headers);
+    } else {
+        websocket::no_upgrade(&mut parts.headers);
+    }
     let (body, progress) = Upload::new(body, UPLOAD_PAUSE);
     let mut request = Request::from_parts(parts, body);
     let mut connected = capture_connection(&mut request);
@@ -132,7 +143,13 @@ pub async fn forward(way: Way<'_>, request: Request<Incoming>) -> Result<Respons
     };
 
     let response = match answered {
-        Ok(response) if response.status().is_informational() => Err(Refusal::BackendBroken),
+        Ok(response) if response.status().is_informational() => {
+            let client = client.filter(|_| {
+                response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && websocket::is_accepted(response.headers())
+            });
+            return Ok(join(response, client.ok_or(Refusal::BackendBroken)?, route, request_id));
+        }
         Ok(response) => Ok(response),
         Err(why) => {
             match progress.and_then(|progress| progress.fault()) {
@@ -148,6 +165,27 @@ pub async fn forward(way: Way<'_>, request: Request<Incoming>) -> Result<Respons
     response.map(|response| relay(response, route, request_id))
 }
 
+/// The backend's 101, with both ends of the tunnel that follows it.
+fn join(
+    mut response: Response<Incoming>,
+    client: OnUpgrade,
+    route: &Route,
+    request_id: &HeaderValue,
+) -> Response<Outgoing> {
+    let backend = hyper::upgrade::on(&mut response);
+    let (mut parts, _) = response.into_parts();
+    headers::from_backend(&mut parts.headers, parts.version, request_id);
+    websocket::upgrade(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    parts.extensions.insert(Ends { client, backend, idle: idle(route) });
+    Response::from_parts(parts, Outgoing::full(String::new()))
+}
+
+fn idle(route: &Route) -> Duration {
+    Duration::from_millis(route.timeouts.idle.max(1).into())
+}
+
 fn relay(response: Response<Incoming>, route: &Route, request_id: &HeaderValue) -> Response<Outgoing> {
     let (mut parts, body) = response.into_parts();
     headers::from_backend(&mut parts.headers, parts.version, request_id);
@@ -157,8 +195,7 @@ fn relay(response: Response<Incoming>, route: &Route, request_id: &HeaderValue) 
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(http::header::CONTENT_LENGTH);
     }
-    let idle = Duration::from_millis(route.timeouts.idle.max(1).into());
-    Response::from_parts(parts, Outgoing::relayed(body, idle))
+    Response::from_parts(parts, Outgoing::relayed(body, idle(route)))
 }
 
 fn refusal(why: &legacy::Error) -> Refusal {

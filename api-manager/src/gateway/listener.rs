@@ -21,6 +21,7 @@ use tokio_openssl::SslStream;
 use super::Gateway;
 use super::connection::{Pulse, Socket, Verdict};
 use super::service::serve;
+use super::tunnel::Berth;
 
 /// Bounds of what one client may send. hyper bounds the number of headers of HTTP/1 at 100.
 const LARGEST_HEAD: usize = 64 * 1_024;
@@ -124,15 +125,16 @@ where
 {
     let patience = gateway.patience;
     let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
+    let berth = Arc::new(Berth::default());
     let service = {
-        let pulse = Arc::clone(&pulse);
+        let (pulse, berth) = (Arc::clone(&pulse), Arc::clone(&berth));
         service_fn(move |request| {
-            let (gateway, pulse) = (Arc::clone(&gateway), Arc::clone(&pulse));
-            async move { Ok::<_, Infallible>(serve(gateway, pulse, request).await) }
+            let (gateway, pulse, berth) = (Arc::clone(&gateway), Arc::clone(&pulse), Arc::clone(&berth));
+            async move { Ok::<_, Infallible>(serve(gateway, pulse, berth, request).await) }
         })
     };
     let builder = protocols();
-    let mut connection = pin!(builder.serve_connection(socket, service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
     let mut looks = interval(patience.look);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -141,7 +143,7 @@ where
                 if let Err(why) = ended {
                     debug!("a connection ended: {why}");
                 }
-                return;
+                break;
             }
             _ = looks.tick() => match pulse.verdict(&patience) {
                 Verdict::Keep => {}
@@ -156,6 +158,10 @@ where
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+    // Here, and not in a task of its own: the connection keeps its place for as long as it is one.
+    if let Some(tunnel) = berth.take() {
+        tunnel.run(&patience, phase).await;
     }
 }
 

@@ -2,13 +2,16 @@
 //!
 //! Codes and words are those of the original's version 4. Causes go to the log; bodies never name a backend.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Response, StatusCode};
 use shared_claims::scope::ScopeSet;
 
 use super::bodies::Outgoing;
 use super::limits::Throttled;
 use super::path::BadPath;
+use super::websocket;
 use crate::domain::application::KeyType;
 
 /// Why a request goes no further.
@@ -23,6 +26,9 @@ pub enum Refusal {
     /// Only `100-continue` can be expected (RFC 9110, section 10.1.1).
     #[error("an expectation other than 100-continue")]
     Expectation,
+    /// A WebSocket of another version than ours (RFC 6455, section 4.4).
+    #[error("a WebSocket version other than 13")]
+    WebSocketVersion,
     /// No API or no operation answers here.
     #[error("nothing answers at this path")]
     NotFound,
@@ -107,6 +113,7 @@ impl Refusal {
             Self::Path(BadPath::TooLong) => StatusCode::URI_TOO_LONG,
             Self::Malformed(_) | Self::Path(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::ApiBlocked | Self::CannotLookUp => StatusCode::SERVICE_UNAVAILABLE,
@@ -135,6 +142,7 @@ impl Refusal {
             Self::Malformed(_) => "malformed_request",
             Self::Path(_) => "bad_path",
             Self::Expectation => "expectation",
+            Self::WebSocketVersion => "websocket_version",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::ApiBlocked => "api_blocked",
@@ -170,6 +178,7 @@ impl Refusal {
             }
             Self::UploadBroken => ("400", "Bad Request", "The request body broke off or is not well-formed."),
             Self::Expectation => ("417", "Expectation Failed", "Only 100-continue can be expected."),
+            Self::WebSocketVersion => ("426", "Upgrade Required", "WebSockets are of version 13 here."),
             Self::NotFound => ("404", "Not Found", "The requested resource is not available."),
             Self::MethodNotAllowed(_) => {
                 ("405", "Method Not Allowed", "Method not allowed for given API resource")
@@ -287,6 +296,10 @@ impl Refusal {
         }
         if let Self::Throttled(throttled) = self {
             throttled.tell(headers);
+        }
+        if *self == Self::WebSocketVersion {
+            websocket::upgrade(headers);
+            headers.insert(SEC_WEBSOCKET_VERSION, websocket::VERSION);
         }
         if let Self::MethodNotAllowed(allow) = self
             && let Ok(allow) = HeaderValue::try_from(allow)

@@ -24,7 +24,9 @@ use super::operations::{Undeclared, is_open};
 use super::path;
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::tunnel::{Berth, Ends, Tunnel};
 use super::usage::{Ledger, Tally};
+use super::websocket;
 use crate::domain::application::KeyType;
 use crate::domain::lifecycle::State;
 
@@ -36,6 +38,7 @@ const SHORT_WAIT: Duration = Duration::from_millis(500);
 pub async fn serve(
     gateway: Arc<Gateway>,
     pulse: Arc<Pulse>,
+    berth: Arc<Berth>,
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
     let started = Instant::now();
@@ -70,6 +73,10 @@ pub async fn serve(
     let tally = tally.unwrap_or_else(|| gateway.nowhere.clone());
     let ledger =
         Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight);
+    if let Some(ends) = response.extensions_mut().remove::<Ends>() {
+        berth.leave(Tunnel::new(ends, pulse, ledger));
+        return response;
+    }
     response.map(|body| body.with_ledger(ledger))
 }
 
@@ -139,6 +146,7 @@ impl Call<'_> {
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
         }
+        let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
         let standing = self.throttle(&route, entry.as_deref())?;
         let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
@@ -150,7 +158,8 @@ impl Call<'_> {
             prefix,
             version: request.version(),
         };
-        let way = Way { route: &route, key_type, rest, query: uri.query(), hop, request_id: self.request_id };
+        let request_id = self.request_id;
+        let way = Way { route: &route, key_type, rest, query: uri.query(), hop, websocket, request_id };
         let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
         if let Some(standing) = standing {
             standing.tell(response.headers_mut());

@@ -6,6 +6,7 @@ mod forwarding;
 mod grants;
 mod limits;
 mod refusals;
+mod websocket;
 mod wire;
 
 use std::sync::Arc;

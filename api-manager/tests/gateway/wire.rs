@@ -206,7 +206,7 @@ async fn connect_is_405_and_an_upgrade_never_101() {
 
     let heard = world.talks("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n").await;
     assert!(heard.starts_with("HTTP/1.1 405 "), "{heard}");
-    let upgrade = "GET /pets/1.0/ HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n";
+    let upgrade = "GET /pets/1.0/ HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n";
     assert!(world.talks(&format!("{upgrade}\r\n")).await.starts_with("HTTP/1.1 401 "));
     let heard = world.talks(&format!("{upgrade}Authorization: Bearer {token}\r\n\r\n")).await;
     assert!(heard.starts_with("HTTP/1.1 502 "), "{heard}");
