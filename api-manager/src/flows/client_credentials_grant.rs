@@ -23,6 +23,11 @@ pub async fn client_credentials_grant(
         app.database.read(move |connection| apis::scopes_of_subscribed(connection, application)).await?;
     let scopes = narrow(&requested, &allowed)?;
     let (record, issued) = issue::for_application(&client, scopes, now)?;
-    app.database.write(move |connection| grants::insert(connection, &record)).await?;
+    app.database
+        .write(move |connection| {
+            issue::key_remains(connection, &client)?;
+            Ok::<_, Denied>(grants::insert(connection, &record)?)
+        })
+        .await?;
     Ok(issued)
 }

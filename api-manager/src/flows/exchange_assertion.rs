@@ -71,6 +71,7 @@ pub async fn exchange_assertion(
         issue::for_subject(&client, accepted.subject.clone(), origin, (scopes, expires_at), now)?;
     app.database
         .write(move |connection| {
+            issue::key_remains(connection, &client)?;
             still_trusted(connection, &provider)?;
             if provider.replay == Replay::SingleUse {
                 let (key, until) = (&accepted.replay_key, accepted.replay_guard_until);

@@ -5,10 +5,12 @@ use shared_claims::oauth::REFRESH_TOKEN;
 use shared_claims::opaque::OpaqueToken;
 use shared_claims::scope::ScopeSet;
 use shared_claims::secret::NoRandomness;
+use shared_server::database::AnyConnection;
 
-use super::Client;
+use super::{Client, Denied};
 use crate::domain::grant::{AssertionOrigin, Grant, Lineage, REFRESH_IDLE, REFRESH_LINE, Refresh};
 use crate::domain::ids::GrantId;
+use crate::storage::application_keys;
 
 /// New tokens, plain, to be shown once.
 #[derive(Debug)]
@@ -82,6 +84,12 @@ pub(super) fn for_application(
         revoked_at: None,
     };
     Ok((grant, Issued { access_token, refresh_token: None, expires_at, scopes }))
+}
+
+/// Fails where the key that buys is gone since it logged in. Asked first in the transaction that grants, and held
+/// until that ends.
+pub(super) fn key_remains(connection: &mut AnyConnection, client: &Client) -> Result<(), Denied> {
+    if application_keys::hold(connection, &client.key.consumer_key)? { Ok(()) } else { Err(Denied::Client) }
 }
 
 /// The next pair of a line. The refresh token keeps what the first one could buy (RFC 6749, section 6), and its line

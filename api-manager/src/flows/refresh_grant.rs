@@ -71,6 +71,7 @@ fn take_turn(
     requested: &ScopeSet,
     now: UnixTime,
 ) -> Result<Turn, Denied> {
+    issue::key_remains(connection, client)?;
     let spent = grants::find_by_refresh_digest(connection, &digest)?.ok_or(Denied::UnknownRefreshToken)?;
     let refresh = spent.refresh.clone().ok_or(Denied::UnknownRefreshToken)?;
     // Bound to the key it was issued to (RFC 6749, section 6); to another client it is as good as unknown.

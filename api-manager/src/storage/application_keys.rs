@@ -79,6 +79,21 @@ pub fn find(
     row.map(Row::read).transpose()
 }
 
+/// Whether a key is still there, held against its deletion until the transaction ends: what it buys cannot slip past
+/// the revocation that goes with that.
+///
+/// # Errors
+/// The database failed.
+pub fn hold(connection: &mut AnyConnection, consumer_key: &str) -> Result<bool, StorageError> {
+    let row = application_keys::table.find(consumer_key).select(application_keys::consumer_key);
+    let held: Option<String> = match connection {
+        // SQLite has one writer: nothing changes while this transaction lasts.
+        AnyConnection::Sqlite(sqlite) => row.first(sqlite).optional()?,
+        AnyConnection::Postgres(postgres) => row.for_share().first(postgres).optional()?,
+    };
+    Ok(held.is_some())
+}
+
 /// The application's key of that type.
 ///
 /// # Errors
