@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod bodies;
 pub mod connection;
+pub mod cors;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;

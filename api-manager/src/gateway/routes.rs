@@ -9,6 +9,7 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use log::warn;
 use url::Url;
 
+use super::cors;
 use super::forward::{Client, Clients};
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
@@ -60,6 +61,8 @@ pub struct Route {
     pub operations: Operations,
     /// Who may call.
     pub subscribers: HashMap<ApplicationId, Subscriber>,
+    /// What it says to pages of other origins; `None` leaves that to the backend.
+    pub cors: Option<cors::Policy>,
     /// What its backends can bear.
     pub max_tps: Option<Limited>,
     /// Whether the caller's `Authorization` is passed on.
@@ -234,6 +237,7 @@ impl Route {
             state: api.state,
             operations: Operations::compile(&definition.operations),
             subscribers: HashMap::new(),
+            cors: definition.cors.as_ref().map(|cors| cors::Policy::compile(cors, &definition.operations)),
             max_tps: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, EXPECT};
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use log::{error, info};
@@ -16,6 +16,7 @@ use super::Gateway;
 use super::admission::{Presented, Token, admit, presented};
 use super::bodies::Outgoing;
 use super::connection::Pulse;
+use super::cors;
 use super::forward::{Way, forward};
 use super::grant_cache::{Cached, Entry};
 use super::headers::{self, Hop, REQUEST_ID};
@@ -25,7 +26,7 @@ use super::path;
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::tunnel::{Berth, Ends, Tunnel};
-use super::usage::{Ledger, Tally};
+use super::usage::Ledger;
 use super::websocket;
 use crate::domain::application::KeyType;
 use crate::domain::lifecycle::State;
@@ -45,7 +46,8 @@ pub async fn serve(
     let in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
-    let mut call = Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, tally: None };
+    let origin = cors::origin(request.headers()).cloned();
+    let mut call = Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, route: None };
     let mut request = Some(request);
 
     let answered = AssertUnwindSafe(call.answer(&mut request)).catch_unwind().await;
@@ -53,7 +55,7 @@ pub async fn serve(
         error!(request_id = text(&request_id); "a request panicked");
         Err(Refusal::Fault)
     });
-    let tally = call.tally.take();
+    let route = call.route.take();
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(
             reason = refusal.reason(), status = refusal.status().as_u16(), request_id = text(&request_id),
@@ -70,7 +72,10 @@ pub async fn serve(
         pulse.leaves_unread();
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let tally = tally.unwrap_or_else(|| gateway.nowhere.clone());
+    if let Some(policy) = route.as_ref().and_then(|route| route.cors.as_ref()) {
+        policy.tell(origin.as_ref(), response.headers_mut());
+    }
+    let tally = route.map_or_else(|| gateway.nowhere.clone(), |route| route.tally.clone());
     let ledger =
         Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight);
     if let Some(ends) = response.extensions_mut().remove::<Ends>() {
@@ -119,8 +124,8 @@ struct Call<'a> {
     gateway: &'a Arc<Gateway>,
     pulse: &'a Arc<Pulse>,
     request_id: &'a HeaderValue,
-    /// Where the call is counted, once the API is known.
-    tally: Option<Tally>,
+    /// Whose call it is, once that is known and the API is in service.
+    route: Option<Arc<Route>>,
 }
 
 impl Call<'_> {
@@ -142,6 +147,9 @@ impl Call<'_> {
             return Err(Refusal::Expectation);
         }
 
+        if let Some(answer) = self.preflight(request, &path) {
+            return Ok(answer);
+        }
         let Decision { route, key_type, entry, prefix } = self.decide(request, &path).await?;
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
@@ -165,6 +173,23 @@ impl Call<'_> {
             standing.tell(response.headers_mut());
         }
         Ok(response)
+    }
+
+    /// Answers a browser that asks whether a page may call, before anybody is asked for credentials: it sends none.
+    fn preflight(&mut self, request: &Request<Incoming>, path: &str) -> Option<Response<Outgoing>> {
+        if !cors::is_preflight(request.method(), request.headers()) {
+            return None;
+        }
+        let origin = cors::origin(request.headers())?;
+        let table = self.gateway.table.load();
+        let found = table.find(path).filter(|found| is_in_service(found.route.state))?;
+        let allowed = found.route.cors.as_ref()?.preflight(&found.route.operations, found.rest, origin)?;
+        self.route = Some(Arc::clone(found.route));
+        let mut response = Response::new(Outgoing::full(String::new()));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.headers_mut() = allowed;
+        response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
+        Some(response)
     }
 
     /// Takes the call from everything that limits it, the narrowest limit first.
@@ -202,10 +227,10 @@ impl Call<'_> {
         let table = self.gateway.table.load();
         let found = table.find(path).ok_or(Refusal::NotFound)?;
         let route = found.route;
-        match route.state {
-            State::Created | State::Retired => return Err(Refusal::NotFound),
-            State::Blocked | State::Published | State::Deprecated => self.tally = Some(route.tally.clone()),
+        if !is_in_service(route.state) {
+            return Err(Refusal::NotFound);
         }
+        self.route = Some(Arc::clone(route));
         if route.state == State::Blocked {
             return Err(Refusal::ApiBlocked);
         }
@@ -234,6 +259,14 @@ impl Call<'_> {
         let key_type = admit(&table, route, operation, token, self.gateway.app.clock.now())?;
         let route = Arc::clone(route);
         Ok(Step::Decided(Decision { route, key_type, entry, prefix: found.prefix.len() }))
+    }
+}
+
+/// Whether the API is there for its callers, if only to say that it is blocked.
+fn is_in_service(state: State) -> bool {
+    match state {
+        State::Created | State::Retired => false,
+        State::Blocked | State::Published | State::Deprecated => true,
     }
 }
 

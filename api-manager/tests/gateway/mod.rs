@@ -2,6 +2,7 @@
 
 mod backend;
 mod bodies;
+mod cors;
 mod forwarding;
 mod grants;
 mod limits;
