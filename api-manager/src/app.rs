@@ -5,6 +5,7 @@ use shared_server::administrator::Administrator;
 use shared_server::database::Database;
 use shared_server::telemetry::Metrics;
 
+use crate::backend_key::BackendKey;
 use crate::changes::Changes;
 use crate::issuers::Issuers;
 use crate::settings::Settings;
@@ -21,6 +22,8 @@ pub struct App {
     pub administrator: Administrator,
     /// The keys of trusted identity providers.
     pub issuers: Issuers,
+    /// What vouches for callers to backends.
+    pub backend_key: BackendKey,
     /// The way to the gateway of this process.
     pub changes: Changes,
     /// Counters.

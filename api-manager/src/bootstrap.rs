@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::app::App;
+use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::changes::Changes;
 use crate::flows::housekeeping;
 use crate::gateway::{self, GatewayError, GatewayHandle};
@@ -63,6 +64,9 @@ pub enum StartError {
     /// The administrator.
     #[error(transparent)]
     Administrator(#[from] AdministratorError),
+    /// The key that vouches for callers.
+    #[error(transparent)]
+    BackendKey(#[from] BackendKeyError),
     /// The hashing threads.
     #[error(transparent)]
     Hashing(#[from] HashingError),
@@ -138,7 +142,9 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
     let health = Health::new(database.clone(), metrics.clone());
     let (changes, notices) = Changes::channel();
     let issuers = Issuers::new(&settings)?;
-    let app = Arc::new(App { settings, clock, database, administrator, issuers, changes, metrics });
+    let backend_key = BackendKey::load_or_create(&database, &master, clock.now()).await?;
+    let app =
+        Arc::new(App { settings, clock, database, administrator, issuers, backend_key, changes, metrics });
 
     // The gateway first: a change that the management takes must find it listening.
     let guard = gateway::start(Arc::clone(&app), notices, Arc::clone(&tls)).await?;

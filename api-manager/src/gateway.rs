@@ -11,6 +11,7 @@ pub mod forward;
 pub mod frames;
 pub mod grant_cache;
 pub mod headers;
+pub mod identity;
 pub mod limits;
 pub mod listener;
 pub mod operations;
@@ -44,6 +45,7 @@ use crate::storage::revocations;
 use connection::Patience;
 use forward::Clients;
 use grant_cache::{CacheLimits, GrantCache};
+use identity::Assertions;
 use limits::Buckets;
 use listener::{Listener, Phase};
 use refresh::Refresh;
@@ -83,6 +85,7 @@ pub struct Gateway {
     grants: Arc<GrantCache>,
     clients: Clients,
     buckets: Buckets,
+    assertions: Assertions,
     usage: Usage,
     /// Where requests that reach no API are counted.
     nowhere: Tally,
@@ -157,6 +160,7 @@ pub async fn start_within(
         table: ArcSwap::default(),
         grants: Arc::new(GrantCache::new(limits.cache)),
         clients: Clients::new(app.settings.allow_private_backends)?,
+        assertions: Assertions::new(app.settings.issuer.clone()),
         buckets: Buckets::new(app.clock.clone()),
         usage: Usage::start(&app.metrics),
         nowhere: Tally::none(),

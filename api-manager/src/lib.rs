@@ -4,6 +4,7 @@
 //! `http` speaks, `flows` act, `domain` decides, `storage` remembers, `issuers` vouch, `gateway` guards.
 
 pub mod app;
+pub mod backend_key;
 pub mod bootstrap;
 pub mod changes;
 pub mod commands;

@@ -91,6 +91,8 @@ pub struct Way<'a> {
     pub websocket: bool,
     /// Its id.
     pub request_id: &'a HeaderValue,
+    /// Who calls, where the backend wants to hear it.
+    pub assertion: Option<HeaderValue>,
 }
 
 /// Sends the request to the API's backend, and returns its answer once the head is there.
@@ -98,7 +100,7 @@ pub struct Way<'a> {
 /// # Errors
 /// No answer came, or the client did not send its request to the end.
 pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
-    let Way { route, key_type, rest, query, hop, websocket, request_id } = way;
+    let Way { route, key_type, rest, query, hop, websocket, request_id, assertion } = way;
     let backend = route.backend(key_type).ok_or(Refusal::BackendUnreachable)?;
     let uri = backend.uri(rest, query).ok_or(Refusal::Fault)?;
 
@@ -108,6 +110,9 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     headers::to_backend(&mut parts.headers, &hop, &backend.host, request_id, route.forward_authorization);
+    if let Some(assertion) = assertion {
+        parts.headers.insert(headers::ASSERTION, assertion);
+    }
     if websocket {
         websocket::upgrade(&mut parts.headers);
     } else {

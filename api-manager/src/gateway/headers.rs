@@ -17,7 +17,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
-const ASSERTION: HeaderName = HeaderName::from_static("x-jwt-assertion");
+/// What we say of the caller to the backend.
+pub const ASSERTION: HeaderName = HeaderName::from_static("x-jwt-assertion");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

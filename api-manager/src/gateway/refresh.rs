@@ -97,7 +97,11 @@ impl Refresh {
                     count = count.wrapping_add(1);
                     if count.is_multiple_of(2) {
                         let now = self.gateway.app.clock.now();
-                        self.blocking(move |gateway| gateway.grants.sweep(now)).await;
+                        self.blocking(move |gateway| {
+                            gateway.grants.sweep(now);
+                            gateway.assertions.sweep(now);
+                        })
+                        .await;
                     }
                 }
             }

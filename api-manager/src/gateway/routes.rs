@@ -11,6 +11,7 @@ use url::Url;
 
 use super::cors;
 use super::forward::{Client, Clients};
+use super::identity::{About, Told};
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
 use super::usage::Tally;
@@ -61,6 +62,8 @@ pub struct Route {
     pub operations: Operations,
     /// Who may call.
     pub subscribers: HashMap<ApplicationId, Subscriber>,
+    /// What its backend hears of it with each call; `None` where it wants to hear nothing.
+    pub told: Option<Told>,
     /// What it says to pages of other origins; `None` leaves that to the backend.
     pub cors: Option<cors::Policy>,
     /// What its backends can bear.
@@ -85,6 +88,10 @@ pub struct Subscriber {
     pub subscription: Option<Limited>,
     /// Of the application's tier, over all APIs.
     pub application: Option<Limited>,
+    /// The subscription's tier.
+    pub tier: Box<str>,
+    /// What backends hear of the application.
+    pub about: Option<Arc<About>>,
 }
 
 /// Where an API's traffic goes.
@@ -133,6 +140,7 @@ impl RouteTable {
         for api in &sources.apis {
             let mut route = Route::compile(api, clients, tally_of(api));
             route.subscribers = subscribers.remove(&api.id).unwrap_or_default();
+            route.told = Told::of(api, sources.revision);
             route.max_tps = buckets.by_max_tps(api.id, api.definition.max_tps);
             let route = Arc::new(route);
             let context = api.context.trim_matches('/');
@@ -201,16 +209,22 @@ fn subscribers(sources: &Sources, buckets: &Buckets) -> HashMap<ApiId, HashMap<A
     let limits: HashMap<&str, Option<&Limit>> =
         sources.tiers.iter().map(|tier| (tier.name.as_str(), tier.limit.as_ref())).collect();
     let limit = |tier: &str| limits.get(tier).copied().flatten();
-    let applications: HashMap<ApplicationId, Option<&Limit>> =
-        sources.applications.iter().map(|one| (one.id, limit(&one.tier))).collect();
+    let applications: HashMap<ApplicationId, (Option<&Limit>, Arc<About>)> = sources
+        .applications
+        .iter()
+        .map(|one| (one.id, (limit(&one.tier), Arc::new(About::of(one)))))
+        .collect();
 
     let mut subscribers: HashMap<ApiId, HashMap<ApplicationId, Subscriber>> = HashMap::new();
     for subscription in &sources.subscriptions {
         let (api, application) = (subscription.api_id, subscription.application_id);
-        let of_application = applications.get(&application).copied().flatten();
+        let known = applications.get(&application);
+        let of_application = known.and_then(|(limit, _)| *limit);
         let subscriber = Subscriber {
             state: subscription.state,
             subscription: buckets.by_tier(Key::Subscription(application, api), limit(&subscription.tier)),
+            tier: subscription.tier.as_str().into(),
+            about: known.map(|(_, about)| Arc::clone(about)),
             application: buckets.by_tier(Key::Application(application), of_application),
         };
         subscribers.entry(api).or_default().insert(application, subscriber);
@@ -239,6 +253,7 @@ impl Route {
             subscribers: HashMap::new(),
             cors: definition.cors.as_ref().map(|cors| cors::Policy::compile(cors, &definition.operations)),
             max_tps: None,
+            told: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
             client: clients.with_connect_timeout(definition.timeouts.connect),

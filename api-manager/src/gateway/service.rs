@@ -166,8 +166,9 @@ impl Call<'_> {
             prefix,
             version: request.version(),
         };
-        let request_id = self.request_id;
-        let way = Way { route: &route, key_type, rest, query: uri.query(), hop, websocket, request_id };
+        let assertion = self.assertion(&route, entry.as_deref())?;
+        let (query, request_id) = (uri.query(), self.request_id);
+        let way = Way { route: &route, key_type, rest, query, hop, websocket, request_id, assertion };
         let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
         if let Some(standing) = standing {
             standing.tell(response.headers_mut());
@@ -190,6 +191,12 @@ impl Call<'_> {
         *response.headers_mut() = allowed;
         response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
         Some(response)
+    }
+
+    fn assertion(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<HeaderValue>, Refusal> {
+        let Some(entry) = entry else { return Ok(None) };
+        let Gateway { app, assertions, .. } = &**self.gateway;
+        assertions.header(&app.backend_key, route, &entry.grant, app.clock.now())
     }
 
     /// Takes the call from everything that limits it, the narrowest limit first.

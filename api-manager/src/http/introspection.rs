@@ -5,7 +5,6 @@ use serde::Serialize;
 use shared_claims::claims::AuthorizedKind;
 use shared_claims::clock::UnixTime;
 use shared_claims::credentials::Basic;
-use shared_claims::jwk::JwkSet;
 use shared_claims::oauth::ErrorCode;
 use shared_server::administrator;
 use shared_server::hashing::HashingError;
@@ -148,10 +147,10 @@ async fn authenticate(app: &App, client: &PresentedClient, now: UnixTime) -> Res
     Ok(())
 }
 
-/// The public keys of this server: none yet, for opaque tokens have no signature.
+/// The public key of this server: it signs what backends are told about callers (`X-JWT-Assertion`).
 #[utoipa::path(get, path = "/oauth2/jwks", tag = "OAuth", responses((status = 200, description = "A JWK set")))]
-async fn jwks() -> HttpResponse {
-    HttpResponse::Ok().insert_header(("Cache-Control", "public, max-age=300")).json(JwkSet::default())
+async fn jwks(app: web::Data<App>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(("Cache-Control", "public, max-age=300")).json(app.backend_key.jwks())
 }
 
 /// The form of an introspection or a revocation.

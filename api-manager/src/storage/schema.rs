@@ -148,6 +148,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    backend_keys (generation) {
+        generation -> BigInt,
+        sealed_key -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     revocations (id) {
         id -> BigInt,
         kind -> Text,

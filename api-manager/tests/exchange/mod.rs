@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{test, web};
 use api_manager::app::App;
+use api_manager::backend_key::BackendKey;
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::changes::{Change, Changes};
 use api_manager::http::wrapped;
@@ -31,6 +32,7 @@ use shared_server::administrator::Administrator;
 use shared_server::database::{Database, DatabaseUrl};
 use shared_server::hashing::HashingPool;
 use shared_server::health::Health;
+use shared_server::sealing::MasterKey;
 use shared_server::telemetry::Metrics;
 use tempfile::TempDir;
 use test_support::Stage;
@@ -124,8 +126,19 @@ impl World {
         });
         let issuers = Issuers::new(&settings).unwrap();
         let metrics = Metrics::new();
+        let master = MasterKey::load_or_create(dir.path(), None).unwrap();
+        let backend_key = BackendKey::load_or_create(&database, &master, clock.now()).await.unwrap();
         let kept = settings.clone();
-        let app = App { settings, clock: clock.clone(), database, administrator, issuers, changes, metrics };
+        let app = App {
+            settings,
+            clock: clock.clone(),
+            database,
+            administrator,
+            issuers,
+            backend_key,
+            changes,
+            metrics,
+        };
         Self { app: web::Data::new(app), clock, announced, settings: kept, _dir: dir }
     }
 

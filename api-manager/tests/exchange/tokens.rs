@@ -162,7 +162,9 @@ async fn whatever_is_no_live_access_token_is_inactive_and_nothing_more_is_said()
 async fn the_key_set_is_public() {
     let world = World::new().await;
     let answer = world.send(actix_web::test::TestRequest::get().uri("/oauth2/jwks")).await;
-    assert!(answer.json()["keys"].is_array());
+    let key = answer.json()["keys"][0].clone();
+    assert_eq!((&key["kty"], &key["alg"], &key["use"]), (&json!("EC"), &json!("ES256"), &json!("sig")));
+    assert_eq!(key.get("d"), None);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod bodies;
 mod cors;
 mod forwarding;
 mod grants;
+mod identity;
 mod limits;
 mod refusals;
 mod websocket;
@@ -13,6 +14,7 @@ mod wire;
 use std::sync::Arc;
 
 use api_manager::app::App;
+use api_manager::backend_key::BackendKey;
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::changes::{Change, Changes};
 use api_manager::domain::api::{Api, Backends, Definition, Operation, OperationAuth, Timeouts, Visibility};
@@ -95,12 +97,14 @@ impl World {
         let master = MasterKey::load_or_create(dir.path(), None).unwrap();
         let tls = Tls::open(dir.path(), &master, None, &[], NOW).unwrap();
         let issuers = Issuers::new(&settings).unwrap();
+        let backend_key = BackendKey::load_or_create(&database, &master, NOW).await.unwrap();
         let app = Arc::new(App {
             settings,
             clock: Clock::manual(NOW),
             database,
             administrator,
             issuers,
+            backend_key,
             changes,
             metrics: Metrics::new(),
         });

@@ -1,3 +1,5 @@
+//! Limits together, and buckets that outlive what they limit.
+
 use super::*;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);

@@ -1,3 +1,5 @@
+//! Buckets under one thread, under many, and against every window of any sequence.
+
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
 

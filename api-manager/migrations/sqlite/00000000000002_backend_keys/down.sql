@@ -1,0 +1,1 @@
+DROP TABLE backend_keys;

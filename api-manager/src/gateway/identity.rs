@@ -1,0 +1,171 @@
+//! Who calls, told to the backend in a JWT of ours: `X-JWT-Assertion`.
+//!
+//! The claims are JSON inside base64url: nothing that a name holds can become a header. A JWT is signed once for each grant
+//! and API, and sent again until it is nearly over or the table has changed.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde_json::{Value, json};
+use shared_claims::clock::UnixTime;
+use uuid::Uuid;
+
+use super::refusal::Refusal;
+use super::routes::{Route, Subscriber};
+use crate::backend_key::BackendKey;
+use crate::domain::api::Api;
+use crate::domain::application::{Application, KeyType};
+use crate::domain::grant::Grant;
+use crate::domain::ids::{ApiId, ApplicationId, GrantId};
+
+/// The longest life of such a JWT, in seconds.
+const LIFETIME: i64 = 900;
+/// So long before its end a new one is made, in seconds.
+const MARGIN: i64 = 60;
+/// The most that are kept; beyond, each call signs anew.
+const MOST: usize = 100_000;
+
+/// What a backend hears of an application.
+pub struct About {
+    id: ApplicationId,
+    owner: String,
+    name: String,
+    tier: String,
+}
+
+impl About {
+    /// The part of an application that is told.
+    #[must_use]
+    pub fn of(application: &Application) -> Self {
+        let Application { id, owner, name, tier, .. } = application;
+        Self { id: *id, owner: owner.clone(), name: name.clone(), tier: tier.clone() }
+    }
+}
+
+/// What a backend hears of its API.
+pub struct Told {
+    name: String,
+    context: String,
+    version: String,
+    /// Of the table: what is said of names and tiers holds as long as it does.
+    revision: i64,
+}
+
+impl Told {
+    /// Of an API whose backend wants to hear it.
+    #[must_use]
+    pub fn of(api: &Api, revision: i64) -> Option<Self> {
+        let context = format!("/{}/{}", api.context.trim_matches('/'), api.version);
+        let (name, version) = (api.name.clone(), api.version.clone());
+        api.definition.backend_jwt.then_some(Self { name, context, version, revision })
+    }
+}
+
+/// The JWTs that are good for another call.
+pub struct Assertions {
+    issuer: String,
+    kept: papaya::HashMap<(GrantId, ApiId), Arc<Kept>>,
+}
+
+struct Kept {
+    value: HeaderValue,
+    renew_at: UnixTime,
+    revision: i64,
+}
+
+impl Assertions {
+    /// None yet; they will be of `issuer`.
+    #[must_use]
+    pub fn new(issuer: String) -> Self {
+        Self { issuer, kept: papaya::HashMap::new() }
+    }
+
+    /// The header for a call with `grant`, where the API wants one.
+    ///
+    /// # Errors
+    /// [`Refusal::Fault`] where it cannot be signed: a backend that relies on it must not be called without.
+    pub fn header(
+        &self,
+        key: &BackendKey,
+        route: &Route,
+        grant: &Grant,
+        now: UnixTime,
+    ) -> Result<Option<HeaderValue>, Refusal> {
+        let Some(told) = &route.told else { return Ok(None) };
+        let place = (grant.id, route.id);
+        if let Some(kept) = self.kept.pin().get(&place)
+            && now < kept.renew_at
+            && kept.revision == told.revision
+        {
+            return Ok(Some(kept.value.clone()));
+        }
+        let subscriber = route.subscribers.get(&grant.application_id).ok_or(Refusal::Fault)?;
+        let expires_at = grant.expires_at.min(now.plus(LIFETIME));
+        let claims = self.claims(told, route.id, subscriber, grant, now, expires_at)?;
+        let signed = key.sign(&claims).map_err(|_| Refusal::Fault)?;
+        let mut value = HeaderValue::try_from(signed).map_err(|_| Refusal::Fault)?;
+        value.set_sensitive(true);
+        // Near the grant's own end a new one would end no later.
+        let at_end = expires_at == grant.expires_at;
+        let renew_at = if at_end { expires_at } else { expires_at.minus(MARGIN) };
+        let kept = Kept { value: value.clone(), renew_at, revision: told.revision };
+        if self.kept.len() < MOST {
+            self.kept.pin().insert(place, Arc::new(kept));
+        }
+        Ok(Some(value))
+    }
+
+    fn claims(
+        &self,
+        told: &Told,
+        api: ApiId,
+        subscriber: &Subscriber,
+        grant: &Grant,
+        now: UnixTime,
+        expires_at: UnixTime,
+    ) -> Result<Value, Refusal> {
+        let about = subscriber.about.as_ref().ok_or(Refusal::Fault)?;
+        let origin = grant.lineage.assertion.as_ref();
+        let mut claims = json!({
+            "iss": self.issuer,
+            "sub": grant.subject,
+            "aud": api.to_string(),
+            "iat": now.0,
+            "exp": expires_at.0,
+            "jti": Uuid::now_v7().to_string(),
+            "countersign_grant": grant.id.to_string(),
+            "countersign_family": grant.lineage.family.to_string(),
+        });
+        let keytype = match grant.key_type {
+            KeyType::Production => "PRODUCTION",
+            KeyType::Sandbox => "SANDBOX",
+        };
+        let dialect = [
+            ("subscriber", about.owner.clone()),
+            ("applicationid", about.id.to_string()),
+            ("applicationname", about.name.clone()),
+            ("applicationtier", about.tier.clone()),
+            ("apiname", told.name.clone()),
+            ("apicontext", told.context.clone()),
+            ("version", told.version.clone()),
+            ("tier", subscriber.tier.to_string()),
+            ("keytype", keytype.to_owned()),
+            ("usertype", if origin.is_some() { "APPLICATION_USER" } else { "APPLICATION" }.to_owned()),
+        ];
+        let members = claims.as_object_mut().ok_or(Refusal::Fault)?;
+        for (name, value) in dialect {
+            members.insert(format!("http://wso2.org/claims/{name}"), value.into());
+        }
+        // A person's name means something only together with who vouched for it.
+        if let Some(origin) = origin {
+            members.insert("http://wso2.org/claims/enduser".to_owned(), grant.subject.clone().into());
+            members.insert("countersign_issuer".to_owned(), origin.issuer.clone().into());
+        }
+        Ok(claims)
+    }
+
+    /// Forgets what is over.
+    pub fn sweep(&self, now: UnixTime) {
+        self.kept.pin().retain(|_, kept| now < kept.renew_at);
+    }
+}
