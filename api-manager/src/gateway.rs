@@ -14,6 +14,7 @@ pub mod headers;
 pub mod identity;
 pub mod limits;
 pub mod listener;
+pub mod live;
 pub mod operations;
 pub mod path;
 pub mod refresh;

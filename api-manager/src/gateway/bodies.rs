@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::headers::clean_trailers;
+use super::live::{Live, Watch};
 use super::usage::Ledger;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -183,6 +184,7 @@ impl Body for Upload {
 pub struct Outgoing {
     content: Content,
     ledger: Option<Ledger>,
+    live: Option<Box<Live>>,
 }
 
 enum Content {
@@ -194,19 +196,28 @@ impl Outgoing {
     /// A body of our own.
     #[must_use]
     pub fn full(text: String) -> Self {
-        Self { content: Content::Ours(Full::new(Bytes::from(text))), ledger: None }
+        Self { content: Content::Ours(Full::new(Bytes::from(text))), ledger: None, live: None }
     }
 
     /// The backend's body, which may pause for `limit`.
     #[must_use]
     pub fn relayed(body: Incoming, limit: Duration) -> Self {
-        Self { content: Content::Theirs(body, Patience::new(limit)), ledger: None }
+        Self { content: Content::Theirs(body, Patience::new(limit)), ledger: None, live: None }
     }
 
     /// Keeps `ledger` open until the body is gone.
     #[must_use]
     pub fn with_ledger(mut self, ledger: Ledger) -> Self {
         self.ledger = Some(ledger);
+        self
+    }
+
+    /// Ends the backend's body when `watch` says that it would no longer be given.
+    #[must_use]
+    pub fn with_watch(mut self, watch: Option<Watch>) -> Self {
+        if matches!(self.content, Content::Theirs(..)) && !self.is_end_stream() {
+            self.live = watch.map(|watch| Box::new(Live::new(watch)));
+        }
         self
     }
 }
@@ -220,6 +231,15 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        if let Some(live) = &mut this.live
+            && let Err(refusal) = live.check(cx)
+        {
+            this.live = None;
+            if let Some(ledger) = &this.ledger {
+                ledger.withdrawn(refusal.reason());
+            }
+            return Poll::Ready(Some(Err(refusal.into())));
+        }
         let frame = match &mut this.content {
             Content::Ours(body) => {
                 return Pin::new(body)
@@ -229,7 +249,12 @@ impl Body for Outgoing {
             Content::Theirs(body, patience) => {
                 let polled = Pin::new(body).poll_frame(cx);
                 match patience.watch(cx, polled) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        if let Some(live) = &mut this.live {
+                            live.wait(cx);
+                        }
+                        return Poll::Pending;
+                    }
                     Poll::Ready(frame) => frame,
                 }
             }

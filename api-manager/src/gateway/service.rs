@@ -21,6 +21,7 @@ use super::forward::{Way, forward};
 use super::grant_cache::{Cached, Entry};
 use super::headers::{self, Hop, REQUEST_ID};
 use super::limits::{Standing, take_all};
+use super::live::Watch;
 use super::operations::{Undeclared, is_open};
 use super::path;
 use super::refusal::Refusal;
@@ -47,7 +48,8 @@ pub async fn serve(
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
-    let mut call = Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, route: None };
+    let mut call =
+        Call { gateway: &gateway, pulse: &pulse, request_id: &request_id, route: None, watch: None };
     let mut request = Some(request);
 
     let answered = AssertUnwindSafe(call.answer(&mut request)).catch_unwind().await;
@@ -55,7 +57,7 @@ pub async fn serve(
         error!(request_id = text(&request_id); "a request panicked");
         Err(Refusal::Fault)
     });
-    let route = call.route.take();
+    let (route, watch) = (call.route.take(), call.watch.take());
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(
             reason = refusal.reason(), status = refusal.status().as_u16(), request_id = text(&request_id),
@@ -79,10 +81,10 @@ pub async fn serve(
     let ledger =
         Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight);
     if let Some(ends) = response.extensions_mut().remove::<Ends>() {
-        berth.leave(Tunnel::new(ends, pulse, ledger));
+        berth.leave(Tunnel::new(ends, pulse, ledger, watch));
         return response;
     }
-    response.map(|body| body.with_ledger(ledger))
+    response.map(|body| body.with_ledger(ledger).with_watch(watch))
 }
 
 /// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,
@@ -126,6 +128,8 @@ struct Call<'a> {
     request_id: &'a HeaderValue,
     /// Whose call it is, once that is known and the API is in service.
     route: Option<Arc<Route>>,
+    /// What lets a long answer be asked about again.
+    watch: Option<Watch>,
 }
 
 impl Call<'_> {
@@ -154,6 +158,8 @@ impl Call<'_> {
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
         }
+        let (gateway, method) = (Arc::clone(self.gateway), request.method().clone());
+        let watch = Watch::new(gateway, route.id, method, &path, presented(request.headers()));
         let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
         let standing = self.throttle(&route, entry.as_deref())?;
@@ -170,6 +176,7 @@ impl Call<'_> {
         let (query, request_id) = (uri.query(), self.request_id);
         let way = Way { route: &route, key_type, rest, query, hop, websocket, request_id, assertion };
         let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
+        self.watch = Some(watch);
         if let Some(standing) = standing {
             standing.tell(response.headers_mut());
         }

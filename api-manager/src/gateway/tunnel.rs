@@ -16,6 +16,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::connection::{Patience, Pulse, Verdict};
 use super::frames::{self, Frames};
 use super::listener::Phase;
+use super::live::{TICK, Watch};
+use super::refusal::Refusal;
 use super::usage::Ledger;
 
 /// What passes at once in one direction.
@@ -24,12 +26,13 @@ const PIECE: usize = 16 * 1_024;
 const HANDOVER: Duration = Duration::from_secs(5);
 /// How long one direction goes on after the other has ended.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked at.
-const LOOK: Duration = Duration::from_millis(400);
 /// How long we wait for the end of a frame, to say goodbye after it.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// The server goes away (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
+const POLICY_VIOLATION: u16 = 1008;
+/// Registered with IANA after the RFC.
+const TRY_AGAIN_LATER: u16 = 1013;
 
 /// The two ends of a tunnel; travels with the 101 until its ledger is open.
 #[derive(Clone)]
@@ -63,7 +66,8 @@ impl Berth {
 pub struct Tunnel {
     ends: Ends,
     pulse: Arc<Pulse>,
-    _ledger: Ledger,
+    ledger: Ledger,
+    watch: Option<Watch>,
 }
 
 /// Why we end a tunnel.
@@ -75,11 +79,29 @@ struct Farewell {
 type Reader = ReadHalf<TokioIo<Upgraded>>;
 type Writer = WriteHalf<TokioIo<Upgraded>>;
 
+impl Farewell {
+    /// No more than a refused request would hear; the log has the cause.
+    fn of(refusal: &Refusal) -> Self {
+        let (code, reason) = match refusal {
+            Refusal::CannotLookUp => (TRY_AGAIN_LATER, "the token cannot be checked now"),
+            Refusal::NotFound | Refusal::ApiBlocked => (POLICY_VIOLATION, "the API is out of service"),
+            Refusal::SubscriptionBlocked => (POLICY_VIOLATION, "the subscription is blocked"),
+            Refusal::NotSubscribed => (POLICY_VIOLATION, "the subscription is gone"),
+            Refusal::RevokedToken
+            | Refusal::ExpiredToken
+            | Refusal::UnknownToken
+            | Refusal::ProviderDisabled => (POLICY_VIOLATION, "the token is invalid, expired or revoked"),
+            _ => (POLICY_VIOLATION, "access was withdrawn"),
+        };
+        Self { code, reason }
+    }
+}
+
 impl Tunnel {
-    /// A tunnel between `ends`, counted in `ledger`.
+    /// A tunnel between `ends`, counted in `ledger`, for as long as `watch` lets it be.
     #[must_use]
-    pub fn new(ends: Ends, pulse: Arc<Pulse>, ledger: Ledger) -> Self {
-        Self { ends, pulse, _ledger: ledger }
+    pub fn new(ends: Ends, pulse: Arc<Pulse>, ledger: Ledger, watch: Option<Watch>) -> Self {
+        Self { ends, pulse, ledger, watch }
     }
 
     /// Joins the two connections until the end.
@@ -121,7 +143,7 @@ impl Tunnel {
         idle: Duration,
         moved: &AtomicBool,
     ) -> Option<Farewell> {
-        let mut looks = interval(LOOK.min(patience.look));
+        let mut looks = interval(TICK.min(patience.look));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Instant::now();
         loop {
@@ -130,19 +152,30 @@ impl Tunnel {
                     if self.pulse.verdict(patience) == Verdict::Cut {
                         return None;
                     }
+                    if let Some(watch) = &self.watch
+                        && let Err(refusal) = watch.check().await
+                    {
+                        self.ledger.withdrawn(refusal.reason());
+                        return Some(Farewell::of(&refusal));
+                    }
                     if moved.swap(false, Ordering::Relaxed) {
                         last = Instant::now();
                     } else if last.elapsed() > idle {
                         return Some(Farewell { code: GOING_AWAY, reason: "idle for too long" });
                     }
                 }
-                stopping = phase.wait_for(|phase| *phase != Phase::Serving) => {
-                    let cut = stopping.map_or(true, |phase| *phase == Phase::Cutting);
+                cut = stops(&mut phase) => {
                     return (!cut).then_some(Farewell { code: GOING_AWAY, reason: "the gateway stops" });
                 }
             }
         }
     }
+}
+
+/// Waits for the gateway to stop; whether everything is to be cut.
+async fn stops(phase: &mut watch::Receiver<Phase>) -> bool {
+    let stopping = phase.wait_for(|phase| *phase != Phase::Serving).await;
+    stopping.map_or(true, |phase| *phase == Phase::Cutting)
 }
 
 /// Runs both directions until both have ended. A WebSocket needs both: where one ends, the other gets time to say what

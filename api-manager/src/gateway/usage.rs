@@ -119,6 +119,12 @@ impl Ledger {
         let request_id = self.request_id.to_str().unwrap_or_default();
         info!(api = &*self.api.0, request_id = request_id, reason = reason; "an answer broke off");
     }
+
+    /// Notes that the answer would no longer be given and was ended.
+    pub fn withdrawn(&self, reason: &str) {
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        info!(api = &*self.api.0, request_id = request_id, reason = reason; "a live connection was ended");
+    }
 }
 
 impl Drop for Ledger {

@@ -15,7 +15,7 @@ use super::backend::Backend;
 use super::{NOW, World, api, grant, grant_for_alice};
 
 impl World {
-    async fn revokes_elsewhere(&self, revocation: Revocation) {
+    pub async fn revokes_elsewhere(&self, revocation: Revocation) {
         self.writes(move |connection| {
             stored::revoke(connection, &revocation, NOW)?;
             revocations::append(connection, &revocation, NOW)
@@ -23,7 +23,7 @@ impl World {
         .await;
     }
 
-    async fn revokes(&self, revocation: Revocation) {
+    pub async fn revokes(&self, revocation: Revocation) {
         self.revokes_elsewhere(revocation.clone()).await;
         self.app.changes.announce(Change::Revoked(revocation)).await;
     }

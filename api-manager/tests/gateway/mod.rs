@@ -7,6 +7,7 @@ mod forwarding;
 mod grants;
 mod identity;
 mod limits;
+mod live;
 mod refusals;
 mod websocket;
 mod wire;

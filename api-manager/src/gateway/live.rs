@@ -1,0 +1,139 @@
+//! WebSockets and streams obey tokens: what was decided at their beginning is asked again for as long as they last.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Method;
+use shared_claims::secret::Digest;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Gateway;
+use super::admission::{Presented, Token, admit};
+use super::grant_cache::{Cached, Entry};
+use super::operations::is_open;
+use super::refusal::Refusal;
+use crate::domain::ids::ApiId;
+use crate::domain::lifecycle::State;
+
+/// How often it is asked; a revocation elsewhere is read within another half second.
+pub const TICK: Duration = Duration::from_millis(400);
+/// How often in a row the answer may be that nobody can tell: some four seconds, after the five in which the cache
+/// counts without the database.
+const MOST_UNTOLD: u32 = 10;
+
+/// A request that was let through, as far as that can be asked again.
+pub struct Watch {
+    gateway: Arc<Gateway>,
+    api: ApiId,
+    method: Method,
+    path: Box<str>,
+    presented: Presented,
+    untold: AtomicU32,
+}
+
+impl Watch {
+    /// Watches a request that was let through to `api`.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, api: ApiId, method: Method, path: &str, presented: Presented) -> Self {
+        Self { gateway, api, method, path: path.into(), presented, untold: AtomicU32::new(0) }
+    }
+
+    /// Whether it would be let through now.
+    ///
+    /// # Errors
+    /// The rule that refuses.
+    pub async fn check(&self) -> Result<(), Refusal> {
+        let Some(digest) = self.check_with(None)? else { return Ok(()) };
+        match self.gateway.grants.look_up(&self.gateway.app.database, digest).await {
+            Ok(entry) => {
+                self.untold.store(0, Ordering::Relaxed);
+                self.check_with(Some(entry)).map(|_| ())
+            }
+            // A busy moment of the database must not cut everybody off.
+            Err(_) if self.untold.fetch_add(1, Ordering::Relaxed) < MOST_UNTOLD => Ok(()),
+            Err(_) => Err(Refusal::CannotLookUp),
+        }
+    }
+
+    /// Decides by the table and the facts of now; the digest where the facts have to be fetched first.
+    fn check_with(&self, fetched: Option<Option<Arc<Entry>>>) -> Result<Option<Digest>, Refusal> {
+        let table = self.gateway.table.load();
+        let found = table.find(&self.path).filter(|found| found.route.id == self.api);
+        let found = found.ok_or(Refusal::NotFound)?;
+        match found.route.state {
+            State::Created | State::Retired => return Err(Refusal::NotFound),
+            State::Blocked => return Err(Refusal::ApiBlocked),
+            State::Published | State::Deprecated => {}
+        }
+        let operation = found.route.operations.find(&self.method, found.rest);
+        let operation = operation.map_err(|_| Refusal::NotFound)?;
+        let entry;
+        let token = match self.presented {
+            _ if is_open(operation) => Token::Missing,
+            Presented::Nothing => Token::Missing,
+            Presented::Junk => Token::Malformed,
+            Presented::Token(digest) => {
+                entry = match fetched {
+                    Some(fetched) => fetched,
+                    None => match self.gateway.grants.get(&digest) {
+                        Cached::Known(entry) => Some(entry),
+                        Cached::Unknown => None,
+                        Cached::Miss => return Ok(Some(digest)),
+                    },
+                };
+                entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.grant))
+            }
+        };
+        admit(&table, found.route, operation, token, self.gateway.app.clock.now())?;
+        Ok(None)
+    }
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+
+/// Asks again for a stream, whenever it is polled and a tick has passed.
+pub struct Live {
+    watch: Arc<Watch>,
+    next: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    asking: Option<Asking>,
+}
+
+impl Live {
+    /// Asks for the first time after a tick: most answers are over by then.
+    #[must_use]
+    pub fn new(watch: Watch) -> Self {
+        Self { watch: Arc::new(watch), next: Instant::now() + TICK, timer: None, asking: None }
+    }
+
+    /// Says whether the stream may go on.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Refusal> {
+        if self.asking.is_none() && Instant::now() >= self.next {
+            let watch = Arc::clone(&self.watch);
+            self.asking = Some(Box::pin(async move { watch.check().await }));
+        }
+        let Some(asking) = &mut self.asking else { return Ok(()) };
+        let Poll::Ready(answer) = asking.as_mut().poll(cx) else { return Ok(()) };
+        self.asking = None;
+        self.timer = None;
+        self.next = Instant::now() + TICK;
+        answer
+    }
+
+    /// Wakes the stream for the next time where it waits for the backend.
+    pub fn wait(&mut self, cx: &mut Context<'_>) {
+        if self.asking.is_some() {
+            return;
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.next)));
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
