@@ -78,13 +78,56 @@ fn name_operations(description: &mut utoipa::openapi::OpenApi) {
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+                refuses(operation, path.starts_with("/oauth2/"));
             }
         }
     }
 }
 
+/// Every route can refuse for reasons that are not its own: credentials, rights, media type, length, a busy server.
+fn refuses(operation: &mut utoipa::openapi::path::Operation, oauth: bool) {
+    use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+    let (description, schema, media) = if oauth {
+        ("Refused, with an error of RFC 6749, section 5.2", "OAuthError", "application/json")
+    } else {
+        ("Refused; every bad field is named at once (RFC 9457)", "Problem", "application/problem+json")
+    };
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    let response = ResponseBuilder::new().description(description).content(media, content).build();
+    operation.responses.responses.insert("default".to_owned(), RefOr::T(response));
+}
+
+/// A refusal of everything but the OAuth endpoints.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Problem)]
+#[allow(dead_code, reason = "describes what shared_server::problem writes")]
+struct Refused {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    errors: Option<Vec<BadField>>,
+}
+
+/// One bad field and its remedy.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes what shared_server::problem writes")]
+struct BadField {
+    field: String,
+    detail: String,
+}
+
+/// A refusal of an OAuth endpoint.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "describes what shared_server::oauth writes")]
+struct OAuthError {
+    error: String,
+    error_description: String,
+}
+
 #[derive(OpenApi)]
 #[openapi(
+    components(schemas(Refused, BadField, OAuthError)),
     info(
         title = "Countersign API manager",
         description = "Trusts identity providers, exchanges their JWTs for opaque tokens, and guards APIs. \

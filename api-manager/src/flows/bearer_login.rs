@@ -5,12 +5,11 @@ use shared_claims::clock::UnixTime;
 use shared_claims::jose::Compact;
 use shared_claims::scope::ScopeSet;
 use shared_claims::secret::Digest;
-use shared_server::administrator;
 
 use super::Denied;
 use super::exchange_assertion::claimed_issuer;
 use crate::app::App;
-use crate::domain::actor::{Actor, Right};
+use crate::domain::actor::Actor;
 use crate::storage::identity_providers;
 
 /// Who a bearer token is. The rules are those of the exchange, but for single use: a caller sends it many times.
@@ -38,9 +37,5 @@ pub async fn bearer_login(app: &App, token: &str, now: UnixTime) -> Result<Actor
     let scopes =
         provider.scopes.as_ref().map_or_else(|| granted.clone(), |bound| granted.intersection(bound));
 
-    // A user who happens to be called like the bootstrap administrator must not own what that one made.
-    if accepted.subject == administrator::NAME && !scopes.contains(Right::Administer.scope()) {
-        return Err(Denied::NotForManagement);
-    }
-    Ok(Actor { name: accepted.subject, scopes: Some(scopes) })
+    Ok(Actor { name: Actor::name_of(&accepted.subject, &provider.issuer), scopes: Some(scopes) })
 }

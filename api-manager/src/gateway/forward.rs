@@ -155,6 +155,10 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
             });
             return Ok(join(response, client.ok_or(Refusal::BackendBroken)?, route, request_id));
         }
+        Ok(response) if headers::is_misframed(response.headers()) => {
+            warn!(api = route.id.to_string().as_str(), request_id = text(request_id); "the backend's answer has two readings");
+            Err(Refusal::BackendBroken)
+        }
         Ok(response) => Ok(response),
         Err(why) => {
             match progress.and_then(|progress| progress.fault()) {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{Request, Version};
 
@@ -135,6 +135,17 @@ fn is_host(text: &[u8]) -> bool {
 pub fn is_loop(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(VIA).iter().filter_map(|line| line.to_str().ok());
     lines.map(|line| line.matches(PSEUDONYM).count()).sum::<usize>() > MOST_PASSAGES
+}
+
+/// Whether an answer's framing has two readings, or one that we do not know (RFC 9112, section 6.3): whoever hands such
+/// an answer on hands on a truncated body, or somebody else's.
+#[must_use]
+pub fn is_misframed(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return false };
+    encodings.next().is_some()
+        || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        || headers.contains_key(CONTENT_LENGTH)
 }
 
 /// Makes the client's headers those of a request to the backend whose `Host` is given.

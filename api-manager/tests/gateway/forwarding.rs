@@ -201,6 +201,8 @@ async fn a_backend_that_talks_nonsense_is_502() {
         b"HTTP/1.1 200 OK\r\nContent-Len",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         b"HTTP/1.1 2000 OK\r\n\r\n",
     ] {
         let backend = Backend::raw(bytes).await;

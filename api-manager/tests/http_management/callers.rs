@@ -79,7 +79,7 @@ async fn each_scope_opens_its_own_doors() {
         manager.post(caller, "/api/v1/apis", api("pets")).await.assert_refused(403, "apim:api_create");
     }
     let pets = manager.post(&creator, "/api/v1/apis", api("pets")).await.made();
-    assert_eq!(pets["owner"], "pat");
+    assert_eq!(pets["owner"], "pat@https://idp.example");
     manager.acts(&creator, &pets, "publish").await.assert_refused(403, "apim:api_publish");
     manager.acts(&publisher, &pets, "publish").await.expect(200);
     manager.get(&viewer, &at("apis", &pets)).await.expect(200);
@@ -218,5 +218,20 @@ async fn what_is_not_there_and_what_is_not_answered_are_problems_too() {
     {
         assert_eq!(page.header(name), value);
     }
+    manager.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_providers_alice_does_not_own_what_this_ones_made() {
+    let manager = Manager::start().await;
+    let (here, there) =
+        (Idp::trusted(&manager).await, Idp::registered(&manager, "https://b.example", true).await);
+    let (alice, stranger) = (here.person("alice", "apim:subscribe"), there.person("alice", "apim:subscribe"));
+    let application = manager.application(&alice, "app").await;
+
+    manager.get(&stranger, &at("applications", &application)).await.expect(404);
+    let keys = format!("{}/keys", at("applications", &application));
+    manager.post(&stranger, &keys, json!({"key_type": "production"})).await.expect(404);
+    manager.get(&alice, &at("applications", &application)).await.expect(200);
     manager.stop().await;
 }

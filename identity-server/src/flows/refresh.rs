@@ -33,8 +33,11 @@ pub async fn refresh(
         Ok::<_, FlowError>(Some((token, family, user)))
     });
     let (token, family, user) = found.await?.ok_or(RefreshRefused::Unknown)?;
-    if let Err(refused) = token.redeem(&family, client.id, now) {
-        return Err(end_if_reused(app, &family, refused, now).await?);
+    match token.redeem(&family, client.id, now) {
+        // What was read here was read without the family's lock: a parallel retry may have moved the line on between
+        // two look-ups. Whether this is a reuse is decided, and the family ended, in the write below.
+        Ok(_) | Err(RefreshRefused::Reused) => {}
+        Err(refused) => return Err(refused.into()),
     }
     let user = user.filter(|user| user.honours(family.created_at)).ok_or(RefreshRefused::UserGone)?;
     let scope = still_granted(&client, &user, &family, requested)?;
@@ -69,17 +72,4 @@ fn still_granted(
 ) -> Result<ScopeSet, RefreshRefused> {
     let scope = family.narrow(requested)?.intersection(&user.may_hold(&client.settings.scope));
     if scope.is_empty() && !requested.is_empty() { Err(RefreshRefused::WiderScope) } else { Ok(scope) }
-}
-
-async fn end_if_reused(
-    app: &App,
-    family: &Family,
-    refused: RefreshRefused,
-    now: UnixTime,
-) -> Result<FlowError, FlowError> {
-    if refused == RefreshRefused::Reused {
-        let id = family.id;
-        app.database.write(move |db| refresh_tokens::revoke_family(db, id, now)).await?;
-    }
-    Ok(FlowError::Refresh(refused))
 }

@@ -44,6 +44,7 @@ pub(super) fn description() -> Description {
         scim::discovery::resource_types,
         scim::discovery::schemas,
     ),
+    components(schemas(ProblemBody, FieldFault, scim::error::ScimErrorBody)),
     modifiers(&Security),
 )]
 struct Api;

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared_claims::secret::Secret;
+use shared_server::administrator;
 use shared_server::fields::Fields;
 use shared_server::problem::Problem;
 use utoipa::ToSchema;
@@ -11,7 +12,7 @@ use super::openapi::Refusals;
 use crate::app::App;
 use crate::domain::password;
 use crate::domain::profile::{Contact, LONGEST_VALUE, Profile, is_email};
-use crate::domain::user::{LONGEST_NAME, UserName};
+use crate::domain::user::{self, LONGEST_NAME, UserName};
 use crate::flows;
 use crate::flows::FlowError;
 use crate::flows::users::UserChange;
@@ -69,6 +70,10 @@ fn read(mut fields: Fields) -> Result<UserChange, Problem> {
     let name = UserName::parse(&typed);
     if let (Err(bad), true, false) = (&name, had_name, typed.is_empty()) {
         fields.blame("username", bad.to_string());
+    }
+    // Whoever reads `sub` elsewhere must not take a stranger for the administrator.
+    if user::key(&typed) == administrator::NAME {
+        fields.blame("username", "is reserved; choose another one");
     }
     let password = secret(&mut fields, &typed);
     let email = fields.required_text("email", 254);

@@ -159,6 +159,8 @@ async fn bad_users_and_bad_bodies_are_refused_in_scims_form() {
         json!({"userName": "bob", "password": "short"}),
         json!({"userName": "bob", "emails": "a@example.com"}),
         json!({"userName": "bob", "title": "x".repeat(256)}),
+        json!({"userName": "bob", "schemas": 5}),
+        json!({"userName": "bob", "schemas": ["urn:example:other"]}),
     ] {
         assert_eq!(refusal(&server.scim("POST", "/Users", bad).await), (400, "invalidValue".into()));
     }

@@ -42,3 +42,12 @@ async fn sign_up_can_be_switched_off() {
     let body = json!({"username": "alice", "password": "password-of-alice", "email": "a@example.com"});
     assert_eq!(server.post_json(PATH, As::Nobody, body).await.status, 403);
 }
+
+#[tokio::test]
+async fn nobody_signs_up_under_the_administrators_name() {
+    let server = Server::start().await;
+    for name in ["admin", "Admin", "ADMIN"] {
+        let body = json!({"username": name, "password": "password-of-alice", "email": "a@example.com"});
+        assert_eq!(server.post_json(PATH, As::Nobody, body).await.blamed(), ["username"], "{name}");
+    }
+}

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use shared_claims::secret::Secret;
 
-use super::ScimError;
+use super::{ScimError, USER_SCHEMA};
 use crate::domain::password;
 use crate::domain::profile::{Contact, LONGEST_VALUE, MOST_VALUES, PostalAddress, Profile};
 use crate::domain::user::UserName;
@@ -29,6 +29,7 @@ pub(super) fn user(members: &Map<String, Value>) -> Result<UserChange, ScimError
     let mut faults = Vec::new();
     let mut attributes = Attributes { members, prefix: String::new(), faults: &mut faults };
 
+    attributes.schemas();
     let typed = attributes.text("userName").unwrap_or_default();
     let name = UserName::parse(&typed);
     let active = attributes.flag("active").unwrap_or(true);
@@ -46,6 +47,15 @@ pub(super) fn user(members: &Map<String, Value>) -> Result<UserChange, ScimError
 }
 
 impl Attributes<'_> {
+    /// RFC 7643, section 3: a list that names the core schema. Clients that leave it out are understood.
+    fn schemas(&mut self) {
+        let Some(schemas) = member(self.members, "schemas") else { return };
+        let names_ours = |names: &Vec<Value>| names.iter().any(|name| name == USER_SCHEMA);
+        if !schemas.as_array().is_some_and(names_ours) {
+            self.blame("schemas", &format!("must be a list that holds {USER_SCHEMA}"));
+        }
+    }
+
     fn blame(&mut self, name: &str, what: &str) {
         self.faults.push(format!("{}{name} {what}", self.prefix));
     }
