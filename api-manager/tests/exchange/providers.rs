@@ -244,7 +244,7 @@ async fn a_bearer_of_a_provider_for_management_holds_the_rights_of_its_scopes() 
     assert_eq!(viewer.status, 403);
     assert!(viewer.header("www-authenticate").contains("insufficient_scope"));
     assert_eq!(call(with("alice", "")).await.status, 403);
-    assert_eq!(call(with("admin", "apim:api_view")).await.status, 401, "not the bootstrap administrator");
+    assert_eq!(call(with("admin", "apim:api_view")).await.status, 403, "not the bootstrap administrator");
     let expired =
         idp.sign(&idp.claims("alice").with("scope", "apim:admin").without("iat").with("exp", NOW.0 - 30));
     let refused = call(expired).await;

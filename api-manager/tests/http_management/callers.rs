@@ -233,5 +233,10 @@ async fn another_providers_alice_does_not_own_what_this_ones_made() {
     let keys = format!("{}/keys", at("applications", &application));
     manager.post(&stranger, &keys, json!({"key_type": "production"})).await.expect(404);
     manager.get(&alice, &at("applications", &application)).await.expect(200);
+
+    // Nor does a person who happens to be called like the bootstrap administrator.
+    let own = manager.application(&As::admin(), "own").await;
+    let namesake = here.person("admin", "apim:subscribe");
+    manager.get(&namesake, &at("applications", &own)).await.expect(404);
     manager.stop().await;
 }
