@@ -17,7 +17,7 @@ use crate::problem::Problem;
 /// The longest JSON body that is read, in bytes.
 pub const LONGEST_BODY: usize = 512 * 1024;
 /// How long a body may take.
-const SLOWEST_BODY: Duration = Duration::from_secs(30);
+pub const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// A JSON object under reading. Getters note what is wrong and go on; [`Fields::finish`] reports it all.
 ///

@@ -21,8 +21,6 @@ const POLL: Duration = Duration::from_millis(500);
 const BATCH: i64 = 1_000;
 /// After so long without the feed, its older rows may be gone: everything is forgotten instead.
 const FEED_KEPT: Duration = Duration::from_secs(60);
-/// The counter that moves with everything that a table is compiled from.
-const ROUTES: &str = "routes";
 
 /// Reads everything that a table is compiled from.
 ///
@@ -31,7 +29,7 @@ const ROUTES: &str = "routes";
 pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageError> {
     Ok(Sources {
         // First: what changes while we read moves it on, and is read again.
-        revision: revisions::read(connection, ROUTES)?,
+        revision: revisions::read(connection, revisions::ROUTES)?,
         apis: apis::list_all(connection)?,
         subscriptions: subscriptions::list_all(connection)?,
         applications: applications::list_all(connection)?,
@@ -157,7 +155,7 @@ impl Refresh {
             let read = self.gateway.app.database.read(move |connection| {
                 Ok::<_, StorageError>((
                     revocations::list_after(connection, last, BATCH)?,
-                    revisions::read(connection, ROUTES)?,
+                    revisions::read(connection, revisions::ROUTES)?,
                 ))
             });
             let (heard, revision) = read.await?;

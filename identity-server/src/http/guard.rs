@@ -1,7 +1,6 @@
 //! What holds for every request: a panic is a 500, foreign pages change nothing, and answers carry careful headers.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -15,7 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::web::BytesMut;
 use actix_web::{Error, HttpMessage, web};
 use futures_util::{FutureExt, StreamExt};
-use shared_server::fields::LONGEST_BODY;
+use shared_server::fields::{LONGEST_BODY, SLOWEST_BODY};
 use shared_server::oauth::longest_form;
 use shared_server::problem::Problem;
 
@@ -23,8 +22,6 @@ use crate::app::App;
 
 /// Bytes of an overlong body that are read all the same, so that its sender hears the refusal.
 const MOST_DROPPED: usize = 8 * 1024 * 1024;
-/// How long a body may take.
-const SLOWEST_BODY: Duration = Duration::from_secs(30);
 
 /// Wraps every route.
 pub(crate) async fn guard<B: MessageBody>(
