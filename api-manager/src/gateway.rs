@@ -1,12 +1,15 @@
 //! The guarded traffic: tokio and hyper, its own listener. A cache hit touches no lock and no database.
 //!
-//! A request passes `service` (path, route, operation), `admission` (may it?), `forward` (to the backend and back);
-//! `refusal` is what it hears otherwise. `refresh` keeps `routes` and `grant_cache` true in the background.
+//! A request passes `service`, `call`, `decision` (which API and operation; `admission`: may it?), `forward` (to the
+//! backend and back); `refusal` is what it hears otherwise. `refresh` keeps `routes` and `grant_cache` true in the
+//! background.
 
 pub mod admission;
 pub mod bodies;
+pub mod call;
 pub mod connection;
 pub mod cors;
+pub mod decision;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;

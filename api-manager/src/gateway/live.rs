@@ -6,17 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Method;
 use shared_claims::secret::Digest;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Gateway;
-use super::admission::{Presented, Token, admit};
-use super::grant_cache::{Cached, Entry};
-use super::operations::is_open;
+use super::decision::{Asked, Fetched, Step, fetch, try_decide};
+use super::grant_cache::CannotLookUp;
 use super::refusal::Refusal;
 use crate::domain::ids::ApiId;
-use crate::domain::lifecycle::State;
 
 /// How often it is asked; a revocation elsewhere is read within another half second.
 pub const TICK: Duration = Duration::from_millis(400);
@@ -28,17 +25,15 @@ const MOST_UNTOLD: u32 = 10;
 pub struct Watch {
     gateway: Arc<Gateway>,
     api: ApiId,
-    method: Method,
-    path: Box<str>,
-    presented: Presented,
+    asked: Asked,
     untold: AtomicU32,
 }
 
 impl Watch {
     /// Watches a request that was let through to `api`.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, api: ApiId, method: Method, path: &str, presented: Presented) -> Self {
-        Self { gateway, api, method, path: path.into(), presented, untold: AtomicU32::new(0) }
+    pub fn new(gateway: Arc<Gateway>, api: ApiId, asked: Asked) -> Self {
+        Self { gateway, api, asked, untold: AtomicU32::new(0) }
     }
 
     /// Whether it would be let through now.
@@ -47,48 +42,25 @@ impl Watch {
     /// The rule that refuses.
     pub async fn check(&self) -> Result<(), Refusal> {
         let Some(digest) = self.check_with(None)? else { return Ok(()) };
-        match self.gateway.grants.look_up(&self.gateway.app.database, digest).await {
+        match fetch(&self.gateway, digest).await {
             Ok(entry) => {
                 self.untold.store(0, Ordering::Relaxed);
                 self.check_with(Some(entry)).map(|_| ())
             }
             // A busy moment of the database must not cut everybody off.
-            Err(_) if self.untold.fetch_add(1, Ordering::Relaxed) < MOST_UNTOLD => Ok(()),
-            Err(_) => Err(Refusal::CannotLookUp),
+            Err(CannotLookUp) if self.untold.fetch_add(1, Ordering::Relaxed) < MOST_UNTOLD => Ok(()),
+            Err(CannotLookUp) => Err(Refusal::CannotLookUp),
         }
     }
 
     /// Decides by the table and the facts of now; the digest where the facts have to be fetched first.
-    fn check_with(&self, fetched: Option<Option<Arc<Entry>>>) -> Result<Option<Digest>, Refusal> {
-        let table = self.gateway.table.load();
-        let found = table.find(&self.path).filter(|found| found.route.id == self.api);
-        let found = found.ok_or(Refusal::NotFound)?;
-        match found.route.state {
-            State::Created | State::Retired => return Err(Refusal::NotFound),
-            State::Blocked => return Err(Refusal::ApiBlocked),
-            State::Published | State::Deprecated => {}
+    fn check_with(&self, fetched: Option<Fetched>) -> Result<Option<Digest>, Refusal> {
+        match try_decide(&self.gateway, &self.asked, fetched, &mut None)? {
+            // Another API has taken its place.
+            Step::Decided(decision) if decision.route.id != self.api => Err(Refusal::NotFound),
+            Step::Decided(_) => Ok(None),
+            Step::Missing(digest) => Ok(Some(digest)),
         }
-        let operation = found.route.operations.find(&self.method, found.rest);
-        let operation = operation.map_err(|_| Refusal::NotFound)?;
-        let entry;
-        let token = match self.presented {
-            _ if is_open(operation) => Token::Missing,
-            Presented::Nothing => Token::Missing,
-            Presented::Junk => Token::Malformed,
-            Presented::Token(digest) => {
-                entry = match fetched {
-                    Some(fetched) => fetched,
-                    None => match self.gateway.grants.get(&digest) {
-                        Cached::Known(entry) => Some(entry),
-                        Cached::Unknown => None,
-                        Cached::Miss => return Ok(Some(digest)),
-                    },
-                };
-                entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.grant))
-            }
-        };
-        admit(&table, found.route, operation, token, self.gateway.app.clock.now())?;
-        Ok(None)
     }
 }
 

@@ -146,7 +146,7 @@ impl RouteTable {
             let context = api.context.trim_matches('/');
             table.put(format!("{context}/{}", api.version), Arc::clone(&route));
             // An API out of service does not hold the place without a version against one in service.
-            if api.definition.default_version && !matches!(api.state, State::Created | State::Retired) {
+            if api.definition.default_version && route.is_in_service() {
                 let newer = defaults
                     .get(context)
                     .is_none_or(|(other, _)| (other.created_at, other.id) < (api.created_at, api.id));
@@ -260,6 +260,15 @@ impl Route {
             tally,
             production: backends(KeyType::Production),
             sandbox: backends(KeyType::Sandbox),
+        }
+    }
+
+    /// Whether the API is there for its callers, if only to say that it is blocked.
+    #[must_use]
+    pub fn is_in_service(&self) -> bool {
+        match self.state {
+            State::Created | State::Retired => false,
+            State::Blocked | State::Published | State::Deprecated => true,
         }
     }
 

@@ -1,0 +1,131 @@
+//! The stations of one request: what it asks for, whether it may, what it costs, and where it goes.
+
+use std::sync::Arc;
+
+use http::header::EXPECT;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::Gateway;
+use super::bodies::Outgoing;
+use super::connection::Pulse;
+use super::cors;
+use super::decision::{self, Asked, Decision};
+use super::forward::{Way, forward};
+use super::grant_cache::Entry;
+use super::headers::{self, Hop, REQUEST_ID};
+use super::limits::{Standing, take_all};
+use super::live::Watch;
+use super::path;
+use super::refusal::Refusal;
+use super::routes::Route;
+use super::websocket;
+
+/// A request on its way, and what has become known of it.
+pub struct Call<'a> {
+    gateway: &'a Arc<Gateway>,
+    pulse: &'a Arc<Pulse>,
+    request_id: &'a HeaderValue,
+    /// Whose call it is, once that is known and the API is in service.
+    pub route: Option<Arc<Route>>,
+    /// What lets a long answer be asked about again.
+    pub watch: Option<Watch>,
+}
+
+impl<'a> Call<'a> {
+    /// Of which nothing is known yet.
+    #[must_use]
+    pub fn new(gateway: &'a Arc<Gateway>, pulse: &'a Arc<Pulse>, request_id: &'a HeaderValue) -> Self {
+        Self { gateway, pulse, request_id, route: None, watch: None }
+    }
+
+    /// Takes the request out of its place once it goes to the backend.
+    ///
+    /// # Errors
+    /// Why it goes no further.
+    pub async fn answer(
+        &mut self,
+        place: &mut Option<Request<Incoming>>,
+    ) -> Result<Response<Outgoing>, Refusal> {
+        let request = place.as_ref().ok_or(Refusal::Fault)?;
+        // Neither is ever forwarded, and an echo would show credentials to scripts (RFC 9110, section 9.3.8).
+        if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+            return Err(Refusal::MethodNotAllowed(String::new()));
+        }
+        let host = headers::host(request)?;
+        let uri = request.uri().clone();
+        if uri.path_and_query().is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
+            return Err(path::BadPath::TooLong.into());
+        }
+        let path = path::canonical(uri.path())?;
+        let expectation = request.headers().get(EXPECT);
+        if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            return Err(Refusal::Expectation);
+        }
+
+        if let Some(answer) = self.preflight(request, &path) {
+            return Ok(answer);
+        }
+        let asked = Asked::of(request, &path);
+        let Decision { route, operation: _, key_type, entry, prefix } =
+            decision::decide(self.gateway, &asked, &mut self.route).await?;
+        if headers::is_loop(request.headers()) {
+            return Err(Refusal::Loop);
+        }
+        let watch = Watch::new(Arc::clone(self.gateway), route.id, asked);
+        let websocket = websocket::is_handshake(request)?;
+        // Last of all: what is refused for another reason costs nothing.
+        let standing = self.throttle(&route, entry.as_deref())?;
+        let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
+        let hop = Hop {
+            peer: self.pulse.peer,
+            scheme: self.pulse.scheme,
+            port: self.pulse.port,
+            host: host.as_ref(),
+            prefix,
+            version: request.version(),
+        };
+        let assertion = self.assertion(&route, entry.as_deref())?;
+        let (query, request_id) = (uri.query(), self.request_id);
+        let way = Way { route: &route, key_type, rest, query, hop, websocket, request_id, assertion };
+        let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
+        self.watch = Some(watch);
+        if let Some(standing) = standing {
+            standing.tell(response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    /// Answers a browser that asks whether a page may call, before anybody is asked for credentials: it sends none.
+    fn preflight(&mut self, request: &Request<Incoming>, path: &str) -> Option<Response<Outgoing>> {
+        if !cors::is_preflight(request.method(), request.headers()) {
+            return None;
+        }
+        let origin = cors::origin(request.headers())?;
+        let table = self.gateway.table.load();
+        let found = table.find(path).filter(|found| found.route.is_in_service())?;
+        let allowed = found.route.cors.as_ref()?.preflight(&found.route.operations, found.rest, origin)?;
+        self.route = Some(Arc::clone(found.route));
+        let mut response = Response::new(Outgoing::full(String::new()));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.headers_mut() = allowed;
+        response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
+        Some(response)
+    }
+
+    fn assertion(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<HeaderValue>, Refusal> {
+        let Some(entry) = entry else { return Ok(None) };
+        let Gateway { app, assertions, .. } = &**self.gateway;
+        assertions.header(&app.backend_key, route, &entry.grant, app.clock.now())
+    }
+
+    /// Takes the call from everything that limits it, the narrowest limit first.
+    fn throttle(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<Standing>, Refusal> {
+        let subscriber = entry.and_then(|entry| route.subscribers.get(&entry.grant.application_id));
+        let (subscription, application) =
+            subscriber.map_or((None, None), |one| (one.subscription.as_ref(), one.application.as_ref()));
+        let limits = [subscription, application, route.max_tps.as_ref()];
+        let (now, wall) = (self.gateway.buckets.now(), self.gateway.app.clock.now());
+        take_all(limits.into_iter().flatten(), now, wall).map_err(Refusal::Throttled)
+    }
+}
