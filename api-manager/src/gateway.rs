@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod bodies;
 pub mod call;
+pub mod clients;
 pub mod connection;
 pub mod cors;
 pub mod decision;
@@ -46,8 +47,8 @@ use tokio::time::timeout;
 use crate::app::App;
 use crate::changes::Notice;
 use crate::storage::revocations;
+use clients::Clients;
 use connection::Patience;
-use forward::Clients;
 use grant_cache::{CacheLimits, GrantCache};
 use identity::Assertions;
 use limits::Buckets;

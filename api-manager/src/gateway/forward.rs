@@ -1,8 +1,6 @@
 //! The way to the backend and back.
 
-use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -10,9 +8,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::warn;
-use shared_server::outbound::{ConnectError, Connector, OutboundError, OutboundPolicy, connect_error};
+use shared_server::outbound::{ConnectError, connect_error};
 use tokio::time::{Instant, sleep_until};
 
 use super::bodies::{Outgoing, Upload, UploadFault};
@@ -23,57 +20,8 @@ use super::tunnel::Ends;
 use super::websocket;
 use crate::domain::application::KeyType;
 
-/// What sends requests to backends, over pooled connections.
-pub type Client = legacy::Client<Connector, Upload>;
-
-/// Connections that are kept for each backend while nobody uses them, and for how long.
-const MOST_IDLE: usize = 128;
-const IDLE_FOR: Duration = Duration::from_secs(30);
-/// The largest head of an answer, in bytes.
-const LARGEST_HEAD: usize = 128 * 1_024;
 /// How long a client may pause within its body.
 const UPLOAD_PAUSE: Duration = Duration::from_secs(60);
-
-/// One client for each connect time-out: the APIs that have the same share their connections.
-pub struct Clients {
-    connector: Connector,
-    made: Mutex<HashMap<u32, Client>>,
-}
-
-impl Clients {
-    /// Clients that reach private addresses or not.
-    ///
-    /// # Errors
-    /// OpenSSL refused.
-    pub fn new(allow_private: bool) -> Result<Self, OutboundError> {
-        let connect_timeout = Duration::from_secs(5);
-        let policy = OutboundPolicy { allow_private, verify_tls: true, ca: None, connect_timeout };
-        Ok(Self { connector: Connector::new(policy, false)?, made: Mutex::default() })
-    }
-
-    /// The client that gives up connecting after so many milliseconds.
-    #[must_use]
-    pub fn with_connect_timeout(&self, milliseconds: u32) -> Client {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = made.entry(milliseconds).or_insert_with(|| {
-            let limit = Duration::from_millis(milliseconds.max(1).into());
-            legacy::Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE_FOR)
-                .pool_max_idle_per_host(MOST_IDLE)
-                .http1_max_buf_size(LARGEST_HEAD)
-                .set_host(false)
-                .build(self.connector.clone().with_connect_timeout(limit))
-        });
-        client.clone()
-    }
-
-    /// Forgets the clients for time-outs that no API has any more.
-    pub fn keep_only(&self, in_use: impl Fn(u32) -> bool) {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|milliseconds, _| in_use(*milliseconds));
-    }
-}
 
 /// An admitted request's way.
 pub struct Way<'a> {

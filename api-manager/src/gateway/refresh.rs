@@ -1,5 +1,6 @@
 //! Keeps the table and the cache true: what this process changes at once, what others change within a second.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Gateway;
+use super::clients::Profile;
 use super::routes::{RouteTable, Sources};
 use super::usage::Tally;
 use crate::changes::{Change, Notice};
@@ -45,8 +47,7 @@ pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageEr
 pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     let sources = gateway.app.database.read(read_sources).await?;
     let compiling = Arc::clone(gateway);
-    let timeouts: std::collections::HashSet<u32> =
-        sources.apis.iter().map(|api| api.definition.timeouts.connect).collect();
+    let profiles: HashSet<Profile> = sources.apis.iter().map(|api| Profile::of(&api.definition)).collect();
     let compiled = tokio::task::spawn_blocking(move || {
         RouteTable::compile(sources, &compiling.clients, &compiling.buckets, Tally::of)
     })
@@ -54,7 +55,7 @@ pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     let table = compiled.map_err(|_| StorageError::Fault("compiling the table panicked".to_owned()))?;
     info!(revision = table.revision, places = table.len(); "the gateway serves a new table");
     gateway.table.store(Arc::new(table));
-    gateway.clients.keep_only(|timeout| timeouts.contains(&timeout));
+    gateway.clients.keep_only(&profiles);
     gateway.buckets.forget_unused();
     Ok(())
 }

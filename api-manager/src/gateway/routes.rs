@@ -9,8 +9,8 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use log::warn;
 use url::Url;
 
+use super::clients::{Client, Clients, Profile};
 use super::cors;
-use super::forward::{Client, Clients};
 use super::identity::{About, Told};
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
@@ -256,7 +256,7 @@ impl Route {
             told: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
-            client: clients.with_connect_timeout(definition.timeouts.connect),
+            client: clients.get(Profile::of(definition)),
             tally,
             production: backends(KeyType::Production),
             sandbox: backends(KeyType::Sandbox),
