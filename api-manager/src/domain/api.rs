@@ -99,6 +99,26 @@ pub struct Definition {
     pub default_version: bool,
 }
 
+impl Default for Definition {
+    /// What holds where a publisher says nothing.
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            backends: Backends::default(),
+            operations: Vec::new(),
+            tiers: Vec::new(),
+            tags: Vec::new(),
+            visibility: Visibility::Public,
+            cors: None,
+            backend_jwt: false,
+            max_tps: None,
+            timeouts: Timeouts::default(),
+            forward_authorization: false,
+            default_version: false,
+        }
+    }
+}
+
 /// Backend base URLs by key type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backends {
@@ -136,6 +156,19 @@ pub struct Operation {
     pub scopes: ScopeSet,
     /// Who may call.
     pub auth: OperationAuth,
+}
+
+impl Operation {
+    /// One that asks for a token and nothing else.
+    #[must_use]
+    pub fn new(method: impl Into<String>, path: impl Into<String>) -> Self {
+        Self {
+            method: method.into(),
+            path: path.into(),
+            scopes: ScopeSet::default(),
+            auth: OperationAuth::Token,
+        }
+    }
 }
 
 /// Who may call an operation.
@@ -230,25 +263,11 @@ pub(crate) mod tests {
 
     /// An API of `owner` with a backend and one operation for everything.
     pub(crate) fn api_at(context: &str, version: &str) -> Api {
-        let operation = Operation {
-            method: "*".to_owned(),
-            path: "/*".to_owned(),
-            scopes: ScopeSet::default(),
-            auth: OperationAuth::Token,
-        };
         let definition = Definition {
-            description: String::new(),
             backends: Backends { production: vec!["http://127.0.0.1:1".to_owned()], sandbox: Vec::new() },
-            operations: vec![operation],
+            operations: vec![Operation::new("*", "/*")],
             tiers: vec!["Unlimited".to_owned()],
-            tags: Vec::new(),
-            visibility: Visibility::Public,
-            cors: None,
-            backend_jwt: false,
-            max_tps: None,
-            timeouts: Timeouts::default(),
-            forward_authorization: false,
-            default_version: false,
+            ..Definition::default()
         };
         let draft = Draft {
             name: "Pets".to_owned(),

@@ -124,18 +124,10 @@ pub fn is_open(operation: &Operation) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use shared_claims::scope::ScopeSet;
 
     fn operations(declared: &[(&str, &str)]) -> Operations {
-        let declared: Vec<Operation> = declared
-            .iter()
-            .map(|(method, path)| Operation {
-                method: (*method).to_owned(),
-                path: (*path).to_owned(),
-                scopes: ScopeSet::default(),
-                auth: OperationAuth::Token,
-            })
-            .collect();
+        let declared: Vec<Operation> =
+            declared.iter().map(|(method, path)| Operation::new(*method, *path)).collect();
         Operations::compile(&declared)
     }
 

@@ -18,7 +18,7 @@ use api_manager::app::App;
 use api_manager::backend_key::BackendKey;
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::changes::{Change, Changes};
-use api_manager::domain::api::{Api, Backends, Definition, Operation, OperationAuth, Timeouts, Visibility};
+use api_manager::domain::api::{Api, Backends, Definition, Operation, Timeouts};
 use api_manager::domain::application::{Application, KeyType};
 use api_manager::domain::grant::{AssertionOrigin, Grant, Lineage};
 use api_manager::domain::identity_provider::{IdentityProvider, Replay};
@@ -276,18 +276,11 @@ pub fn api(context: &str, backend: &str) -> Api {
         state: State::Published,
         owner: "publisher".to_owned(),
         definition: Definition {
-            description: String::new(),
             backends: Backends { production: vec![backend.to_owned()], sandbox: Vec::new() },
             operations: vec![operation("*", "/*")],
             tiers: vec!["Gold".to_owned()],
-            tags: Vec::new(),
-            visibility: Visibility::Public,
-            cors: None,
-            backend_jwt: false,
-            max_tps: None,
             timeouts: Timeouts { connect: 1_000, first_byte: 3_000, idle: 3_000 },
-            forward_authorization: false,
-            default_version: false,
+            ..Definition::default()
         },
         created_at: NOW,
         updated_at: NOW,
@@ -296,12 +289,7 @@ pub fn api(context: &str, backend: &str) -> Api {
 }
 
 pub fn operation(method: &str, path: &str) -> Operation {
-    Operation {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        scopes: ScopeSet::default(),
-        auth: OperationAuth::Token,
-    }
+    Operation::new(method, path)
 }
 
 /// A grant that the application bought for itself.

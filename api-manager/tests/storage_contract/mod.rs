@@ -93,10 +93,9 @@ pub(crate) fn application(owner: &str, name: &str) -> Application {
 /// A published API whose every member differs from its default.
 pub(crate) fn api(context: &str, version: &str) -> Api {
     let operation = |method: &str, path: &str, scopes: &str, auth| Operation {
-        method: method.to_owned(),
-        path: path.to_owned(),
         scopes: ScopeSet::parse(scopes).unwrap(),
         auth,
+        ..Operation::new(method, path)
     };
     let definition = Definition {
         description: "two\nlines, \"quoted\"".to_owned(),

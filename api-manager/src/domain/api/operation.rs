@@ -104,15 +104,6 @@ mod tests {
 
     use super::*;
 
-    fn operation(method: &str, path: &str) -> Operation {
-        Operation {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            scopes: ScopeSet::default(),
-            auth: OperationAuth::Token,
-        }
-    }
-
     #[test]
     fn a_method_is_read_in_any_case_and_kept_in_upper_case() {
         assert_eq!(parse_method("get").as_deref(), Ok("GET"));
@@ -141,9 +132,9 @@ mod tests {
     #[test]
     fn operations_that_differ_only_by_a_parameters_name_repeat_each_other() {
         let operations = [
-            operation("GET", "/pets/{id}"),
-            operation("GET", "/pets/{name}"),
-            operation("PUT", "/pets/{id}"),
+            Operation::new("GET", "/pets/{id}"),
+            Operation::new("GET", "/pets/{name}"),
+            Operation::new("PUT", "/pets/{id}"),
         ];
         let places: Vec<usize> = faults(&operations).iter().map(|(place, _, _)| *place).collect();
         assert_eq!(places, [1]);
@@ -154,7 +145,7 @@ mod tests {
         let open = Operation {
             scopes: ScopeSet::parse("read").unwrap(),
             auth: OperationAuth::None,
-            ..operation("GET", "/")
+            ..Operation::new("GET", "/")
         };
         assert_eq!(faults(&[open])[0].1, "scopes");
     }

@@ -6,7 +6,7 @@ use shared_claims::secret::Digest;
 use shared_claims::signature::Algorithm;
 
 use super::*;
-use crate::domain::api::{self, Definition, Operation, OperationAuth, Visibility};
+use crate::domain::api::{self, Definition, Operation};
 use crate::domain::grant::{AssertionOrigin, Grant, Lineage};
 use crate::domain::identity_provider::Replay;
 use crate::domain::ids::{GrantId, SubscriptionId};
@@ -23,26 +23,12 @@ pub(crate) fn api() -> Api {
         state: State::Published,
         owner: "publisher".to_owned(),
         definition: Definition {
-            description: String::new(),
             backends: api::Backends {
                 production: vec!["http://pets.example/v1".to_owned()],
                 sandbox: Vec::new(),
             },
-            operations: vec![Operation {
-                method: "*".to_owned(),
-                path: "/*".to_owned(),
-                scopes: ScopeSet::default(),
-                auth: OperationAuth::Token,
-            }],
-            tiers: Vec::new(),
-            tags: Vec::new(),
-            visibility: Visibility::Public,
-            cors: None,
-            backend_jwt: false,
-            max_tps: None,
-            timeouts: Timeouts::default(),
-            forward_authorization: false,
-            default_version: false,
+            operations: vec![Operation::new("*", "/*")],
+            ..Definition::default()
         },
         created_at: NOW,
         updated_at: NOW,

@@ -114,13 +114,7 @@ fn operations(fields: &mut Fields) -> Vec<Operation> {
     let was_sent = fields.has("operations");
     let operations = fields.objects("operations", MOST_OPERATIONS, read_operation);
     let Some(operations) = operations else {
-        let everything = Operation {
-            method: "*".to_owned(),
-            path: "/*".to_owned(),
-            scopes: ScopeSet::default(),
-            auth: OperationAuth::Token,
-        };
-        return if was_sent { Vec::new() } else { vec![everything] };
+        return if was_sent { Vec::new() } else { vec![Operation::new("*", "/*")] };
     };
     if operations.is_empty() {
         fields.blame("operations", "must name at least one; leave it out to allow every method and path");
