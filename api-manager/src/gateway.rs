@@ -14,6 +14,7 @@ pub mod decision;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;
+pub mod grpc;
 pub mod headers;
 pub mod identity;
 pub mod limits;
@@ -26,7 +27,9 @@ pub mod refusal;
 pub mod routes;
 pub mod service;
 pub mod throttle;
+pub mod trailers;
 pub mod tunnel;
+pub mod uploads;
 pub mod usage;
 pub mod websocket;
 
@@ -164,7 +167,7 @@ pub async fn start_within(
     let gateway = Arc::new(Gateway {
         table: ArcSwap::default(),
         grants: Arc::new(GrantCache::new(limits.cache)),
-        clients: Clients::new(app.settings.allow_private_backends)?,
+        clients: Clients::new(app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
         buckets: Buckets::new(app.clock.clone()),
         usage: Usage::start(&app.metrics),

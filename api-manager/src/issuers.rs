@@ -8,7 +8,7 @@ use std::time::Duration;
 use shared_claims::clock::UnixTime;
 use shared_claims::jose::Compact;
 use shared_claims::signature::Algorithm;
-use shared_server::outbound::{FetchError, Fetcher, OutboundError, OutboundPolicy};
+use shared_server::outbound::{FetchError, Fetcher, OutboundError};
 
 use crate::domain::certificate::{self, BadCertificate, Certificate};
 use crate::domain::identity_provider::IdentityProvider;
@@ -69,12 +69,7 @@ impl Issuers {
     /// # Errors
     /// The TLS settings for fetching cannot be made.
     pub fn new(settings: &Settings) -> Result<Self, OutboundError> {
-        let policy = OutboundPolicy {
-            allow_private: settings.allow_private_backends,
-            verify_tls: true,
-            ca: None,
-            connect_timeout: CONNECT_PATIENCE,
-        };
+        let policy = settings.outbound(CONNECT_PATIENCE);
         let fetcher = Fetcher::new(policy, !settings.allow_http_jwks, MOST_BYTES, PATIENCE)?;
         Ok(Self(Arc::new(Inner { fetcher, keys: papaya::HashMap::new() })))
     }

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use openssl::x509::X509;
 use shared_claims::secret::Secret;
 use shared_server::database::DatabaseUrl;
+use shared_server::outbound::{OutboundPolicy, Trusted, read_certificates};
 use shared_server::settings::{Loader, SettingsError};
 use shared_server::telemetry::LogFormat;
 use shared_server::tls::TlsFiles;
@@ -43,6 +46,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Whether backends and JWK sets may be on loopback and private addresses.
     pub allow_private_backends: bool,
+    /// Trusted besides the system's certificates: by the gateway for backends, and for JWK sets and metadata.
+    pub outbound_ca: Vec<X509>,
     /// Whether a `jwks_uri` may be plain http.
     pub allow_http_jwks: bool,
     /// The log filter.
@@ -96,6 +101,7 @@ impl Settings {
             master_key: loader.secret("master_key"),
             tls,
             allow_private_backends: loader.flag("allow_private_backends", false),
+            outbound_ca: outbound_ca(&mut loader),
             allow_http_jwks: loader.flag("allow_http_jwks", false),
             log: loader.text("log").unwrap_or_else(|| "info".to_owned()),
             log_format: loader.parsed("log_format", LogFormat::Text, "text or json"),
@@ -132,9 +138,24 @@ impl Settings {
             master_key: None,
             tls: None,
             allow_private_backends: true,
+            outbound_ca: Vec::new(),
             allow_http_jwks: true,
             log: "warn".to_owned(),
             log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Settings {
+    /// What may be connected to from here, and whose certificates count.
+    #[must_use]
+    pub fn outbound(&self, connect_timeout: Duration) -> OutboundPolicy {
+        let besides = (!self.outbound_ca.is_empty()).then(|| Trusted::Besides(self.outbound_ca.clone()));
+        OutboundPolicy {
+            allow_private: self.allow_private_backends,
+            verify_tls: true,
+            ca: besides,
+            connect_timeout,
         }
     }
 }
@@ -166,6 +187,14 @@ fn plain_listener(loader: &mut Loader) -> Option<SocketAddr> {
         );
     }
     address
+}
+
+fn outbound_ca(loader: &mut Loader) -> Vec<X509> {
+    let Some(path) = loader.text("outbound_ca") else { return Vec::new() };
+    read_certificates(Path::new(&path)).unwrap_or_else(|problem| {
+        loader.problem("outbound_ca", problem);
+        Vec::new()
+    })
 }
 
 fn tls_files(loader: &mut Loader) -> Option<TlsFiles> {

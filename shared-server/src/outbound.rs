@@ -8,13 +8,13 @@ mod fetch;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::error::Error as StdError;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
-use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{X509, X509VerifyResult};
+use openssl::x509::X509VerifyResult;
+use shared_claims::secret::Digest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_openssl::SslStream;
@@ -32,8 +32,10 @@ use tower_service::Service;
 pub use address::is_private;
 pub use fetch::{FetchError, Fetcher};
 pub use stream::Outbound;
+pub use trust::{Trusted, public_key_digest, read_certificates};
 
 use stream::Stream;
+use trust::Expected;
 
 /// What may be connected to, and how.
 #[derive(Clone)]
@@ -42,8 +44,8 @@ pub struct OutboundPolicy {
     pub allow_private: bool,
     /// Whether the other side has to prove who it is; false for tests and the demo only.
     pub verify_tls: bool,
-    /// Trusted instead of the system's certificates, where given.
-    pub ca: Option<Vec<X509>>,
+    /// Whose certificates count; the system's alone where not given.
+    pub ca: Option<Trusted>,
     /// For name, connection and handshake together.
     pub connect_timeout: Duration,
 }
@@ -103,6 +105,7 @@ pub struct Connector {
     tls: SslConnector,
     allow_private: bool,
     verify_tls: bool,
+    expected: Expected,
     connect_timeout: Duration,
 }
 
@@ -115,25 +118,44 @@ impl Connector {
         let mut builder = SslConnector::builder(SslMethod::tls_client())?;
         builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
         builder.set_alpn_protos(if alpn_h2 { b"\x02h2\x08http/1.1" } else { b"\x08http/1.1" })?;
-        if !policy.verify_tls {
+        if policy.verify_tls {
+            trust::trust(&mut builder, policy.ca)?;
+        } else {
             builder.set_verify(SslVerifyMode::NONE);
-        } else if let Some(trusted) = policy.ca {
-            let mut store = X509StoreBuilder::new()?;
-            for certificate in trusted {
-                store.add_cert(certificate)?;
-            }
-            builder.set_cert_store(store.build());
-        } else if let Some(bundle) = *SYSTEM_BUNDLE {
-            builder.set_ca_file(bundle)?;
         }
+        let expected = Expected::default();
         let OutboundPolicy { allow_private, verify_tls, connect_timeout, .. } = policy;
-        Ok(Self { tls: builder.build(), allow_private, verify_tls, connect_timeout })
+        Ok(Self { tls: builder.build(), allow_private, verify_tls, expected, connect_timeout })
     }
 
     /// The same connector with another limit for name, connection and handshake together.
     #[must_use]
     pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
+    }
+
+    /// The same connector for servers whose key has one of these digests (see [`public_key_digest`]). With `alone`
+    /// the key stands in for chain and name, as it must where the certificate is self-signed; without, all three have
+    /// to be right. No certificate is taken outside its dates either way.
+    #[must_use]
+    pub fn with_pinned_keys(mut self, digests: Vec<Digest>, alone: bool) -> Self {
+        self.expected.keys_alone = alone && !digests.is_empty();
+        self.expected.keys = digests.into();
+        self
+    }
+
+    /// The same connector, which asks for this name and looks for it in the certificate instead of the URL's host.
+    #[must_use]
+    pub fn with_server_name(mut self, name: &str) -> Self {
+        self.expected.server_name = Some(Arc::from(name));
+        self
+    }
+
+    /// The same connector, which takes TLS connections for HTTP/2 only.
+    #[must_use]
+    pub fn with_http2_only(mut self) -> Self {
+        self.expected.http2 = true;
+        self
     }
 
     async fn connect(self, uri: Uri) -> Result<Outbound, ConnectError> {
@@ -182,8 +204,8 @@ impl Connector {
 
     async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<Outbound, ConnectError> {
         let fault = |reason: String| ConnectError::Tls { host: host.to_owned(), reason };
-        let configured = self.tls.configure().map(|tls| tls.verify_hostname(self.verify_tls));
-        let ssl = configured.and_then(|tls| tls.into_ssl(host)).map_err(|why| fault(why.to_string()))?;
+        let ssl =
+            self.expected.ssl(&self.tls, self.verify_tls, host).map_err(|why| fault(why.to_string()))?;
         let mut stream = Box::new(SslStream::new(ssl, tcp).map_err(|why| fault(why.to_string()))?);
         if let Err(why) = Pin::new(&mut *stream).connect().await {
             // "certificate verify failed" alone does not tell an expired certificate from an unknown issuer.
@@ -194,6 +216,7 @@ impl Connector {
                 format!("the certificate is refused: {}", verified.error_string())
             }));
         }
+        self.expected.check(stream.ssl()).map_err(fault)?;
         Ok(Outbound(Stream::Tls(TokioIo::new(stream))))
     }
 }
@@ -211,11 +234,3 @@ impl Service<Uri> for Connector {
         Box::pin(self.clone().connect(uri))
     }
 }
-
-/// Where the distributions keep the certificates they trust. The bundled OpenSSL was built elsewhere and
-/// knows none of these; a system's OpenSSL knows its own already, and reading it twice does no harm.
-static SYSTEM_BUNDLE: LazyLock<Option<&'static str>> = LazyLock::new(|| {
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"]
-        .into_iter()
-        .find(|bundle| Path::new(bundle).is_file())
-});

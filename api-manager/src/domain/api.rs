@@ -5,6 +5,7 @@ pub mod cors;
 pub mod operation;
 pub mod place;
 pub mod search;
+pub mod transport;
 
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
@@ -12,6 +13,7 @@ use shared_claims::scope::ScopeSet;
 use super::application::KeyType;
 use super::ids::ApiId;
 use super::lifecycle::State;
+use transport::Transport;
 
 /// An API of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct Definition {
     pub forward_authorization: bool,
     /// Whether the API also answers without the version segment.
     pub default_version: bool,
+    /// How its backends are spoken to.
+    pub transport: Transport,
 }
 
 impl Default for Definition {
@@ -115,6 +119,7 @@ impl Default for Definition {
             timeouts: Timeouts::default(),
             forward_authorization: false,
             default_version: false,
+            transport: Transport::default(),
         }
     }
 }

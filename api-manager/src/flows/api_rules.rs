@@ -39,6 +39,14 @@ pub(super) fn reachable_backends(definition: &Definition, allow_private: bool) -
     if errors.is_empty() { Ok(()) } else { Err(FlowError::Fields(errors)) }
 }
 
+/// Refuses trusted certificates that have expired or do not hold yet: with them no call would get through.
+pub(super) fn current_certificates(definition: &Definition, now: UnixTime) -> Result<(), FlowError> {
+    let outdated = definition.transport.tls.as_ref().map(|tls| tls.outdated(now)).unwrap_or_default();
+    let error = |(place, fault)| FieldError::new(format!("backend_tls.ca[{place}]"), fault);
+    let errors: Vec<_> = outdated.into_iter().map(error).collect();
+    if errors.is_empty() { Ok(()) } else { Err(FlowError::Fields(errors)) }
+}
+
 /// Refuses tiers that there are not.
 pub(super) fn known_tiers(connection: &mut AnyConnection, definition: &Definition) -> Result<(), FlowError> {
     let mut errors = Vec::new();

@@ -15,6 +15,7 @@ use crate::storage::{apis, revisions};
 /// [`FlowError`]: an unknown tier, a private backend, a place that is taken.
 pub async fn create_api(app: &App, actor: &Actor, draft: Draft, now: UnixTime) -> Result<Api, FlowError> {
     api_rules::reachable_backends(&draft.definition, app.settings.allow_private_backends)?;
+    api_rules::current_certificates(&draft.definition, now)?;
     let api = draft.into_api(actor.name.clone(), now);
     insert(app, actor, api, now).await
 }

@@ -38,6 +38,7 @@ pub async fn replace_api(
     now: UnixTime,
 ) -> Result<Api, FlowError> {
     api_rules::reachable_backends(&replacement.definition, app.settings.allow_private_backends)?;
+    api_rules::current_certificates(&replacement.definition, now)?;
     let by = actor.clone();
     let write = app.database.write(move |connection| {
         revisions::bump(connection, revisions::ROUTES)?;

@@ -1,6 +1,7 @@
 //! The way to the backend and back.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -12,12 +13,15 @@ use log::warn;
 use shared_server::outbound::{ConnectError, connect_error};
 use tokio::time::{Instant, sleep_until};
 
-use super::bodies::{Outgoing, Upload, UploadFault};
+use super::bodies::Outgoing;
 use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::trailers;
 use super::tunnel::Ends;
+use super::uploads::{Progress, Upload, UploadFault};
 use super::websocket;
+use crate::domain::api::transport::Protocol;
 use crate::domain::application::KeyType;
 
 /// How long a client may pause within its body.
@@ -55,7 +59,9 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
     let client = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
-    parts.version = Version::HTTP_11;
+    let (http_client, protocol) =
+        if websocket { (&route.websockets, Protocol::Http1) } else { (&route.client, route.protocol) };
+    let takes_trailers = trailers::are_taken(&parts.headers);
     parts.extensions.clear();
     headers::to_backend(&mut parts.headers, &hop, &backend.host, request_id, route.forward_authorization);
     if let Some(assertion) = assertion {
@@ -66,11 +72,18 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
     } else {
         websocket::no_upgrade(&mut parts.headers);
     }
+    match protocol {
+        Protocol::Http1 => parts.version = Version::HTTP_11,
+        Protocol::Http2 => {
+            parts.version = Version::HTTP_2;
+            trailers::for_http2(&mut parts.headers, takes_trailers);
+        }
+    }
     let (body, progress) = Upload::new(body, UPLOAD_PAUSE);
     let mut request = Request::from_parts(parts, body);
     let mut connected = capture_connection(&mut request);
 
-    let mut answer = pin!(route.client.request(request));
+    let mut answer = pin!(http_client.request(request));
     let first_byte = Duration::from_millis(route.timeouts.first_byte.max(1).into());
     // The connector has its own limit; ours for the answer counts from the connection on, or from the last piece of
     // the body that the backend took.
@@ -109,7 +122,7 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
         }
         Ok(response) => Ok(response),
         Err(why) => {
-            match progress.and_then(|progress| progress.fault()) {
+            match progress.as_ref().and_then(|progress| progress.fault()) {
                 Some(UploadFault::Stalled) => return Err(Refusal::UploadTimeout),
                 Some(UploadFault::Broken) => return Err(Refusal::UploadBroken),
                 None => {}
@@ -119,7 +132,7 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
             Err(refusal(&why))
         }
     };
-    response.map(|response| relay(response, route, request_id))
+    response.map(|response| relay(response, route, request_id, progress))
 }
 
 /// The backend's 101, with both ends of the tunnel that follows it.
@@ -143,7 +156,15 @@ fn idle(route: &Route) -> Duration {
     Duration::from_millis(route.timeouts.idle.max(1).into())
 }
 
-fn relay(response: Response<Incoming>, route: &Route, request_id: &HeaderValue) -> Response<Outgoing> {
+fn relay(
+    response: Response<Incoming>,
+    route: &Route,
+    request_id: &HeaderValue,
+    upload: Option<Arc<Progress>>,
+) -> Response<Outgoing> {
+    if let Some(upload) = &upload {
+        upload.answer_moves();
+    }
     let (mut parts, body) = response.into_parts();
     headers::from_backend(&mut parts.headers, parts.version, request_id);
     parts.version = Version::HTTP_11;
@@ -152,7 +173,7 @@ fn relay(response: Response<Incoming>, route: &Route, request_id: &HeaderValue) 
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(http::header::CONTENT_LENGTH);
     }
-    Response::from_parts(parts, Outgoing::relayed(body, idle(route)))
+    Response::from_parts(parts, Outgoing::relayed(body, idle(route), upload))
 }
 
 fn refusal(why: &legacy::Error) -> Refusal {

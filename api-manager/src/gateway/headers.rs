@@ -160,18 +160,9 @@ pub fn to_backend(
     if !forward_authorization {
         headers.remove(AUTHORIZATION);
     }
-    headers.remove(ASSERTION);
     // We have met the expectation ourselves: hyper says 100 when the body is first asked for.
     headers.remove(EXPECT);
-    for name in OTHER_PATHS {
-        headers.remove(name);
-    }
-    // CGI-style backends cannot tell `x_y` from `x-y`, so the first would pass for the second (D19).
-    let odd = |name: &HeaderName| name.as_str().contains('_') || name.as_str().starts_with("x-forwarded");
-    let odd: Vec<HeaderName> = headers.keys().filter(|name| odd(name)).cloned().collect();
-    for name in odd {
-        headers.remove(name);
-    }
+    remove_misleading(headers);
     join_cookies(headers);
 
     headers.insert(HOST, backend_host.clone());
@@ -202,15 +193,20 @@ pub fn from_backend(headers: &mut HeaderMap, version: Version, request_id: &Head
     headers.insert(REQUEST_ID, request_id.clone());
 }
 
-/// Makes the backend's trailers harmless: none of them may speak for this hop or frame the message.
-pub fn clean_trailers(trailers: &mut HeaderMap) {
-    remove_hop_by_hop(trailers);
-    for name in [http::header::CONTENT_LENGTH, HOST, VIA, REQUEST_ID, http::header::SET_COOKIE] {
-        trailers.remove(name);
+/// Takes out what would tell a backend of us, of the caller or of the path in our name.
+pub(super) fn remove_misleading(headers: &mut HeaderMap) {
+    for name in OTHER_PATHS.iter().chain([&ASSERTION, &FORWARDED, &REAL_IP]) {
+        headers.remove(name);
+    }
+    // CGI-style backends cannot tell `x_y` from `x-y`, so the first would pass for the second (D19).
+    let odd = |name: &HeaderName| name.as_str().contains('_') || name.as_str().starts_with("x-forwarded");
+    let odd: Vec<HeaderName> = headers.keys().filter(|name| odd(name)).cloned().collect();
+    for name in odd {
+        headers.remove(name);
     }
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)

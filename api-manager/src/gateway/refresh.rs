@@ -47,7 +47,8 @@ pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageEr
 pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     let sources = gateway.app.database.read(read_sources).await?;
     let compiling = Arc::clone(gateway);
-    let profiles: HashSet<Profile> = sources.apis.iter().map(|api| Profile::of(&api.definition)).collect();
+    let profiles: HashSet<Profile> =
+        sources.apis.iter().flat_map(|api| Profile::all_of(&api.definition)).collect();
     let compiled = tokio::task::spawn_blocking(move || {
         RouteTable::compile(sources, &compiling.clients, &compiling.buckets, Tally::of)
     })

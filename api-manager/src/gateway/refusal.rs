@@ -170,7 +170,7 @@ impl Refusal {
     }
 
     /// Code, message and description of the body.
-    fn words(&self) -> (&'static str, &'static str, String) {
+    pub(super) fn words(&self) -> (&'static str, &'static str, String) {
         let (code, message, description) = match self {
             Self::Path(BadPath::TooLong) => ("414", "URI Too Long", "The request target is too long."),
             Self::Malformed(_) | Self::Path(_) => {

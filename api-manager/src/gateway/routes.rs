@@ -15,6 +15,7 @@ use super::identity::{About, Told};
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
 use super::usage::Tally;
+use crate::domain::api::transport::Protocol;
 use crate::domain::api::{Api, Timeouts};
 use crate::domain::application::{Application, KeyType};
 use crate::domain::identity_provider::IdentityProvider;
@@ -74,6 +75,10 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// What connects to its backends.
     pub client: Client,
+    /// What connects to them for WebSockets.
+    pub websockets: Client,
+    /// What they are spoken to in, but for WebSockets.
+    pub protocol: Protocol,
     /// Where its calls are counted.
     pub tally: Tally,
     production: Backends,
@@ -256,7 +261,9 @@ impl Route {
             told: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
+            websockets: clients.get(Profile::of(definition).for_websockets()),
             client: clients.get(Profile::of(definition)),
+            protocol: definition.transport.protocol,
             tally,
             production: backends(KeyType::Production),
             sandbox: backends(KeyType::Sandbox),

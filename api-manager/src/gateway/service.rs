@@ -17,6 +17,7 @@ use super::bodies::Outgoing;
 use super::call::Call;
 use super::connection::Pulse;
 use super::cors;
+use super::grpc;
 use super::headers::{self, REQUEST_ID};
 use super::refusal::Refusal;
 use super::tunnel::{Berth, Ends, Tunnel};
@@ -39,6 +40,7 @@ pub async fn serve(
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
     let mut call = Call::new(&gateway, &pulse, &request_id);
+    let is_grpc = grpc::is_call(&request);
     let mut request = Some(request);
 
     let answered = AssertUnwindSafe(call.answer(&mut request)).catch_unwind().await;
@@ -53,7 +55,11 @@ pub async fn serve(
             method = method.as_str(), peer = pulse.peer.to_string().as_str();
             "refused"
         );
-        refused(&refusal, &request_id)
+        let mut response = refused(&refusal, &request_id);
+        if is_grpc {
+            response.extensions_mut().insert(grpc::Status::of(&refusal));
+        }
+        response
     });
     if let Some(request) = request
         && version < Version::HTTP_2
@@ -73,7 +79,7 @@ pub async fn serve(
         berth.leave(Tunnel::new(ends, pulse, ledger, watch));
         return response;
     }
-    response.map(|body| body.with_ledger(ledger).with_watch(watch))
+    grpc::spell(response).map(|body| body.with_ledger(ledger).with_watch(watch))
 }
 
 /// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,

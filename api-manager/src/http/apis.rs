@@ -2,6 +2,7 @@
 
 mod form;
 mod openapi;
+mod transport;
 mod view;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -36,6 +37,7 @@ const READERS: [Right; 4] = [Right::ViewApis, Right::CreateApis, Right::PublishA
         view::OperationView,
         view::CorsView,
         view::TimeoutsView,
+        transport::BackendTlsView,
         LifecycleView,
         view::EventView
     ))

@@ -1,6 +1,7 @@
 //! APIs, by id, and uniquely by context and version.
 
 mod definition;
+mod transport;
 
 use diesel::prelude::*;
 use shared_claims::clock::UnixTime;

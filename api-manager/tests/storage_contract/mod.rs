@@ -8,6 +8,7 @@ mod tables;
 use std::future::Future;
 
 use api_manager::bootstrap::MIGRATIONS;
+use api_manager::domain::api::transport::{BackendTls, Protocol, Transport};
 use api_manager::domain::api::{
     Api, Backends, Cors, Definition, Draft, Operation, OperationAuth, Timeouts, Visibility,
 };
@@ -17,6 +18,7 @@ use api_manager::domain::subscription::Subscription;
 use api_manager::storage::{apis as api_table, applications as application_table, subscriptions};
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
+use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, Database, DatabaseUrl, StorageError};
 use tempfile::TempDir;
 use test_support::Stage;
@@ -121,6 +123,14 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
         timeouts: Timeouts { connect: 1_000, first_byte: 2_000, idle: 3_000 },
         forward_authorization: true,
         default_version: true,
+        transport: Transport {
+            protocol: Protocol::Http2,
+            tls: Some(BackendTls {
+                ca: vec!["-----BEGIN CERTIFICATE-----".to_owned()],
+                pinned_keys: vec![Digest::of(b"key")],
+                server_name: Some("inner.example".to_owned()),
+            }),
+        },
     };
     let draft = Draft {
         name: format!("API of {context}"),

@@ -8,6 +8,7 @@ use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connection;
 use hyper_util::rt::TokioExecutor;
+use openssl::x509::X509;
 
 use super::*;
 
@@ -151,7 +152,7 @@ async fn tls_is_verified_against_name_and_issuer_and_negotiates_h2() {
         }
     });
 
-    let trusting = OutboundPolicy { ca: Some(vec![ca]), ..policy(true) };
+    let trusting = OutboundPolicy { ca: Some(Trusted::Only(vec![ca.clone()])), ..policy(true) };
     for host in ["localhost", "127.0.0.1"] {
         let url = format!("https://{host}:{port}/");
         assert_eq!(fetcher(trusting.clone()).get(&url).await.unwrap(), "ok");
@@ -165,12 +166,26 @@ async fn tls_is_verified_against_name_and_issuer_and_negotiates_h2() {
             other => panic!("{other:?}"),
         }
     }
+    let besides = OutboundPolicy { ca: Some(Trusted::Besides(vec![ca.clone()])), ..policy(true) };
+    assert_eq!(fetcher(besides).get(&format!("https://localhost:{port}/")).await.unwrap(), "ok");
     let lax = OutboundPolicy { verify_tls: false, ..policy(true) };
     assert!(fetcher(lax).get(&format!("https://localhost:{port}/")).await.is_ok());
 
-    let mut connector = Connector::new(trusting, true).unwrap();
+    let mut connector = Connector::new(trusting.clone(), true).unwrap();
     let outbound = connector.call(format!("https://localhost:{port}/").parse().unwrap()).await.unwrap();
     assert!(outbound.connected().is_negotiated_h2());
+
+    let uri: Uri = format!("https://127.0.0.2:{port}/").parse().unwrap();
+    let pin = public_key_digest(&ca).unwrap();
+    let untrusting = Connector::new(policy(true), true).unwrap();
+    assert!(untrusting.clone().with_pinned_keys(vec![pin], true).call(uri.clone()).await.is_ok());
+    let other = untrusting.with_pinned_keys(vec![Digest::of(b"other")], true).call(uri.clone()).await;
+    assert!(other.err().is_some_and(|why| why.to_string().contains(&pin.hex())));
+    let trusting = Connector::new(trusting, true).unwrap();
+    // With a chain to follow the name counts too, unless another one is expected.
+    let by_both = trusting.with_pinned_keys(vec![pin], false);
+    assert!(by_both.clone().call(uri.clone()).await.is_err());
+    assert!(by_both.with_server_name("localhost").call(uri).await.is_ok());
 }
 
 #[tokio::test]

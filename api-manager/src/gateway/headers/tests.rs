@@ -110,7 +110,7 @@ fn trailers_cannot_frame_or_speak_for_the_hop() {
     for name in ["x-sum", "content-length", "transfer-encoding", "set-cookie", "grpc-status"] {
         trailers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
     }
-    clean_trailers(&mut trailers);
+    crate::gateway::trailers::clean(&mut trailers);
     let mut left: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
     left.sort_unstable();
     assert_eq!(left, ["grpc-status", "x-sum"]);

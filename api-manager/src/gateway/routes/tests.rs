@@ -137,7 +137,9 @@ impl World {
 }
 
 fn compile(sources: Sources) -> RouteTable {
-    RouteTable::compile(sources, &Clients::new(true).unwrap(), &Buckets::new(Clock::System), Tally::of)
+    let settings = crate::settings::Settings::for_tests(std::path::Path::new("/nowhere"));
+    let clients = Clients::new(settings.outbound(std::time::Duration::from_secs(1))).unwrap();
+    RouteTable::compile(sources, &clients, &Buckets::new(Clock::System), Tally::of)
 }
 
 fn table(places: &[(&str, &str, bool)]) -> RouteTable {

@@ -9,6 +9,8 @@ use crate::domain::api::{
 };
 use crate::http::resource;
 
+use super::transport;
+
 /// The most operations of one API.
 const MOST_OPERATIONS: usize = 200;
 /// The most tiers or tags of one API.
@@ -59,9 +61,11 @@ fn parsed(
 }
 
 fn definition(fields: &mut Fields) -> Definition {
+    let backends = fields.object("backends", backends).unwrap_or_default();
     Definition {
         description: resource::description(fields),
-        backends: fields.object("backends", backends).unwrap_or_default(),
+        transport: transport::read(fields, &backends),
+        backends,
         operations: operations(fields),
         tiers: tiers(fields),
         tags: distinct(fields, "tags"),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::transport::BackendTlsView;
 use crate::domain::api::{Api, Operation};
 use crate::domain::lifecycle::Event;
 
@@ -44,6 +45,10 @@ pub(super) struct ApiView {
     forward_authorization: bool,
     /// Whether it also answers without the version segment; one version of a context has this.
     default_version: bool,
+    /// The version of HTTP that its backends are spoken to in: http1 (default) or http2, which gRPC needs.
+    backend_protocol: &'static str,
+    /// Whom TLS takes for its https backends. Null goes by the system's certificates and the URL's host.
+    backend_tls: Option<BackendTlsView>,
     /// RFC 3339.
     #[schema(read_only)]
     created_at: String,
@@ -154,6 +159,8 @@ impl ApiView {
             },
             forward_authorization: definition.forward_authorization,
             default_version: definition.default_version,
+            backend_protocol: definition.transport.protocol.as_str(),
+            backend_tls: definition.transport.tls.map(BackendTlsView::of),
             created_at: api.created_at.rfc3339(),
             updated_at: api.updated_at.rfc3339(),
         }
@@ -162,6 +169,7 @@ impl ApiView {
     /// Without what only its owner needs to know: where the backends are.
     pub(super) fn without_backends(mut self) -> Self {
         self.backends = BackendsView { production: Vec::new(), sandbox: Vec::new() };
+        self.backend_tls = None;
         self
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared_claims::scope::ScopeSet;
 use shared_server::database::StorageError;
 
+use super::transport::TransportRow;
 use crate::domain::api::{Backends, Cors, Definition, Operation, OperationAuth, Timeouts, Visibility};
 
 #[derive(Serialize, Deserialize)]
@@ -21,6 +22,7 @@ struct Row {
     timeouts: TimeoutsRow,
     forward_authorization: bool,
     default_version: bool,
+    transport: TransportRow,
 }
 
 impl Default for Row {
@@ -39,6 +41,7 @@ impl Default for Row {
             timeouts: TimeoutsRow::default(),
             forward_authorization: false,
             default_version: false,
+            transport: TransportRow::default(),
         }
     }
 }
@@ -108,6 +111,7 @@ pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
         },
         forward_authorization: definition.forward_authorization,
         default_version: definition.default_version,
+        transport: TransportRow::of(&definition.transport),
     };
     serde_json::to_string(&row).map_err(|e| StorageError::Fault(e.to_string()))
 }
@@ -136,6 +140,7 @@ pub(super) fn read(text: &str) -> Option<Definition> {
         },
         forward_authorization: row.forward_authorization,
         default_version: row.default_version,
+        transport: row.transport.read()?,
     })
 }
 
