@@ -6,14 +6,15 @@ pub mod operation;
 pub mod place;
 pub mod search;
 pub mod transport;
+pub mod upstream;
 
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 
-use super::application::KeyType;
 use super::ids::ApiId;
 use super::lifecycle::State;
 use transport::Transport;
+pub use upstream::{Backend, Backends};
 
 /// An API of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Draft {
 pub struct Definition {
     /// For people.
     pub description: String,
-    /// Where traffic goes, by key type.
+    /// Where traffic goes.
     pub backends: Backends,
     /// What may be called.
     pub operations: Vec<Operation>,
@@ -120,32 +121,6 @@ impl Default for Definition {
             forward_authorization: false,
             default_version: false,
             transport: Transport::default(),
-        }
-    }
-}
-
-/// Backend base URLs by key type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Backends {
-    /// For production keys.
-    pub production: Vec<String>,
-    /// For sandbox keys.
-    pub sandbox: Vec<String>,
-}
-
-impl Backends {
-    /// Whether there is nowhere to send traffic to.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.production.is_empty() && self.sandbox.is_empty()
-    }
-
-    /// The base URLs that keys of this type reach.
-    #[must_use]
-    pub fn of(&self, key_type: KeyType) -> &[String] {
-        match key_type {
-            KeyType::Production => &self.production,
-            KeyType::Sandbox => &self.sandbox,
         }
     }
 }
@@ -269,7 +244,7 @@ pub(crate) mod tests {
     /// An API of `owner` with a backend and one operation for everything.
     pub(crate) fn api_at(context: &str, version: &str) -> Api {
         let definition = Definition {
-            backends: Backends { production: vec!["http://127.0.0.1:1".to_owned()], sandbox: Vec::new() },
+            backends: Backends { production: vec!["http://127.0.0.1:1".into()], ..Backends::default() },
             operations: vec![Operation::new("*", "/*")],
             tiers: vec!["Unlimited".to_owned()],
             ..Definition::default()

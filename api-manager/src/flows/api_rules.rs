@@ -27,9 +27,9 @@ pub(super) fn owned(connection: &mut AnyConnection, actor: &Actor, id: ApiId) ->
 pub(super) fn reachable_backends(definition: &Definition, allow_private: bool) -> Result<(), FlowError> {
     let lists = [("production", &definition.backends.production), ("sandbox", &definition.backends.sandbox)];
     let mut errors = Vec::new();
-    for (list, urls) in lists {
-        for (place, url) in urls.iter().enumerate() {
-            let address = backend::parse(url).ok().and_then(|url| backend::literal_address(&url));
+    for (list, backends) in lists {
+        for (place, backend) in backends.iter().enumerate() {
+            let address = backend::parse(&backend.url).ok().and_then(|url| backend::literal_address(&url));
             if !allow_private && address.is_some_and(is_private) {
                 let detail = "is a loopback or private address; the operator must set allow_private_backends";
                 errors.push(FieldError::new(format!("backends.{list}[{place}]"), detail));

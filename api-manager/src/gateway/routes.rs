@@ -241,9 +241,8 @@ impl Route {
     fn compile(api: &Api, clients: &Clients, tally: Tally) -> Self {
         let definition = &api.definition;
         let backends = |key_type| {
-            let urls = definition.backends.of(key_type).iter();
-            let all = urls.filter_map(|url| {
-                let backend = Backend::parse(url);
+            let all = definition.backends.of(key_type).iter().filter_map(|backend| {
+                let backend = Backend::parse(&backend.url);
                 if backend.is_none() {
                     warn!(api = api.id.to_string().as_str(); "a backend of this API is no http(s) URL and gets no traffic");
                 }

@@ -1,5 +1,6 @@
 //! `/api/v1/apis`: publishers make APIs and move them through their lives, everybody with the right looks at them.
 
+mod backends;
 mod form;
 mod openapi;
 mod transport;
@@ -33,7 +34,12 @@ const READERS: [Right; 4] = [Right::ViewApis, Right::CreateApis, Right::PublishA
     paths(list, create, read, replace, delete, copy, read_lifecycle, change_lifecycle, describe),
     components(schemas(
         ApiView,
-        view::BackendsView,
+        backends::BackendsView,
+        backends::BackendView,
+        backends::EjectionView,
+        backends::HealthCheckView,
+        backends::RetriesView,
+        backends::CircuitBreakerView,
         view::OperationView,
         view::CorsView,
         view::TimeoutsView,

@@ -1,5 +1,6 @@
 //! APIs, by id, and uniquely by context and version.
 
+mod backends;
 mod definition;
 mod transport;
 

@@ -275,7 +275,7 @@ async fn several_backends_take_turns() {
     let (one, two) = (Backend::echo().await, Backend::echo().await);
     let world = World::start().await;
     let mut pets = api("pets", &one.url);
-    pets.definition.backends.production.push(two.url.clone());
+    pets.definition.backends.production.push(two.url.clone().into());
     let pets = world.publishes(pets).await;
     let token = world.subscribed(&pets).await;
 

@@ -276,7 +276,7 @@ pub fn api(context: &str, backend: &str) -> Api {
         state: State::Published,
         owner: "publisher".to_owned(),
         definition: Definition {
-            backends: Backends { production: vec![backend.to_owned()], sandbox: Vec::new() },
+            backends: Backends { production: vec![backend.into()], ..Backends::default() },
             operations: vec![operation("*", "/*")],
             tiers: vec!["Gold".to_owned()],
             timeouts: Timeouts { connect: 1_000, first_byte: 3_000, idle: 3_000 },

@@ -201,11 +201,11 @@ async fn the_longest_context_and_version_wins_and_a_default_needs_no_version() {
     plain.definition.operations[0].auth = OperationAuth::None;
     let mut nested = plain.clone();
     (nested.id, nested.context) = (api("", "").id, "a/1.0".to_owned());
-    nested.definition.backends.production = vec![format!("{}/nested/", b.url)];
+    nested.definition.backends.production = vec![format!("{}/nested/", b.url).into()];
     let mut default = plain.clone();
     (default.id, default.version) = (api("", "").id, "2".to_owned());
     default.definition.default_version = true;
-    default.definition.backends.production = vec![c.url.clone()];
+    default.definition.backends.production = vec![c.url.clone().into()];
     for api in [plain, nested, default] {
         world.publishes(api).await;
     }
@@ -268,7 +268,7 @@ async fn a_key_reaches_the_backends_of_its_type_only() {
     let (production, sandbox) = (Backend::echo().await, Backend::echo().await);
     let world = World::start().await;
     let mut both = api("both", &production.url);
-    both.definition.backends.sandbox = vec![sandbox.url.clone()];
+    both.definition.backends.sandbox = vec![sandbox.url.clone().into()];
     let both = world.publishes(both).await;
     let one = world.publishes(api("one", &production.url)).await;
     let application = world.application().await;

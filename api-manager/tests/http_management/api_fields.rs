@@ -11,6 +11,10 @@ fn long(length: usize) -> String {
 /// A path into a good API, a bad value, and the field that is blamed for it.
 fn bad_values() -> Vec<(&'static str, Value, &'static str)> {
     let origin = |value: Value| json!({"allow_origins": [value]});
+    let weighted = |weight: Value| json!({"production": [{"url": "http://a.example", "weight": weight}]});
+    let health_check = |member: &str, value: Value| {
+        with(json!({"health_check": {"path": "/health"}}), &format!("health_check/{member}"), value)
+    };
     let operation = |member: &str, value: Value| {
         with(json!([{"method": "GET", "path": "/a"}]), &format!("0/{member}"), value)
     };
@@ -36,6 +40,38 @@ fn bad_values() -> Vec<(&'static str, Value, &'static str)> {
         ("backends", json!({"production": "http://a.example"}), "backends.production"),
         ("backends", json!({"production": vec!["http://a.example"; 11]}), "backends.production"),
         ("backends", json!({"sandbox": [""]}), "backends.sandbox[0]"),
+        (
+            "backends",
+            json!({"production": ["http://a.example", "http://a.example"]}),
+            "backends.production[1]",
+        ),
+        ("backends", json!({"production": [{"url": "ftp://a"}]}), "backends.production[0].url"),
+        ("backends", json!({"production": [{"weight": 1}]}), "backends.production[0].url"),
+        ("backends", weighted(json!(101)), "backends.production[0].weight"),
+        ("backends", weighted(json!(-1)), "backends.production[0].weight"),
+        ("backends", weighted(json!(0.5)), "backends.production[0].weight"),
+        ("backends", json!({"balance": "random"}), "backends.balance"),
+        ("backends", json!({"ejection": {"failures": -1}}), "backends.ejection.failures"),
+        ("backends", json!({"ejection": {"seconds": 0}}), "backends.ejection.seconds"),
+        ("backends", json!({"ejection": {"after": 1}}), "backends.ejection.after"),
+        ("backends", json!({"health_check": {}}), "backends.health_check.path"),
+        ("backends", health_check("path", json!("health")), "backends.health_check.path"),
+        ("backends", health_check("interval_seconds", json!(0)), "backends.health_check.interval_seconds"),
+        ("backends", health_check("timeout_seconds", json!(61)), "backends.health_check.timeout_seconds"),
+        ("backends", health_check("healthy_after", json!(0)), "backends.health_check.healthy_after"),
+        ("backends", health_check("unhealthy_after", json!(21)), "backends.health_check.unhealthy_after"),
+        ("backends", json!({"retries": {"attempts": 6}}), "backends.retries.attempts"),
+        ("backends", json!({"retries": {"budget_percent": 101}}), "backends.retries.budget_percent"),
+        (
+            "backends",
+            json!({"circuit_breaker": {"max_requests": 0}}),
+            "backends.circuit_breaker.max_requests",
+        ),
+        (
+            "backends",
+            json!({"circuit_breaker": {"max_pending": "x"}}),
+            "backends.circuit_breaker.max_pending",
+        ),
         ("backends", json!({"sandbox": ["http://a.example", 5]}), "backends.sandbox[1]"),
         (
             "backends",

@@ -107,7 +107,15 @@ async fn an_api_comes_back_as_it_was_sent_and_can_be_sent_back() {
     let manager = Manager::start().await;
     let sent = json!({
         "name": "Pêts", "context": "/shop/pets/", "version": "2.1", "description": "two\nlines",
-        "backends": {"production": ["https://a.example/base"], "sandbox": ["http://127.0.0.1:1"]},
+        "backends": {
+            "production": ["https://a.example/base", {"url": "https://b.example", "weight": 0}],
+            "sandbox": ["http://127.0.0.1:1"],
+            "balance": "least_connections", "ejection": {"failures": 0, "seconds": 9},
+            "health_check": {
+                "path": "/health?deep=1", "interval_seconds": 5, "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 1
+            },
+            "retries": {"attempts": 0, "budget_percent": 0}, "circuit_breaker": {"max_requests": 100, "max_pending": null},
+        },
         "operations": [
             {"method": "get", "path": "/cats/{id}", "scopes": ["write", "read"], "auth": "application"},
             {"method": "*", "path": "/open/*", "auth": "none"},

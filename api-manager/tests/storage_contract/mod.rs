@@ -9,8 +9,9 @@ use std::future::Future;
 
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::domain::api::transport::{BackendTls, Protocol, Transport};
+use api_manager::domain::api::upstream::{Balance, CircuitBreaker, Ejection, HealthCheck, Retries};
 use api_manager::domain::api::{
-    Api, Backends, Cors, Definition, Draft, Operation, OperationAuth, Timeouts, Visibility,
+    Api, Backend, Backends, Cors, Definition, Draft, Operation, OperationAuth, Timeouts, Visibility,
 };
 use api_manager::domain::application::{self, Application};
 use api_manager::domain::lifecycle::State;
@@ -102,8 +103,16 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
     let definition = Definition {
         description: "two\nlines, \"quoted\"".to_owned(),
         backends: Backends {
-            production: vec!["https://a.example".to_owned(), "https://b.example/x".to_owned()],
-            sandbox: vec!["http://s.example".to_owned()],
+            production: vec![
+                "https://a.example".into(),
+                Backend { url: "https://b.example/x".to_owned(), weight: 0 },
+            ],
+            sandbox: vec!["http://s.example".into()],
+            balance: Balance::LeastConnections,
+            ejection: Ejection { failures: 0, seconds: 7 },
+            health_check: Some(HealthCheck::at("/health".to_owned())),
+            retries: Retries { attempts: 3, budget_percent: 5 },
+            circuit_breaker: CircuitBreaker { max_requests: Some(9), max_pending: None },
         },
         operations: vec![
             operation("GET", "/cats/{id}", "read cats:read", OperationAuth::Token),

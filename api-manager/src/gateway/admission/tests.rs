@@ -69,7 +69,7 @@ fn an_open_operation_asks_for_nothing() {
 fn an_open_operation_goes_to_the_sandbox_where_there_is_nothing_else() {
     let mut case = case();
     case.world.api.definition.backends =
-        Backends { production: Vec::new(), sandbox: vec!["http://sandbox.example".to_owned()] };
+        Backends { sandbox: vec!["http://sandbox.example".into()], ..Backends::default() };
     assert_eq!(case.admit(Token::Missing, |o| o.auth = OperationAuth::None), Ok(KeyType::Sandbox));
 }
 

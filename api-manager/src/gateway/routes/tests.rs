@@ -24,8 +24,8 @@ pub(crate) fn api() -> Api {
         owner: "publisher".to_owned(),
         definition: Definition {
             backends: api::Backends {
-                production: vec!["http://pets.example/v1".to_owned()],
-                sandbox: Vec::new(),
+                production: vec!["http://pets.example/v1".into()],
+                ..api::Backends::default()
             },
             operations: vec![Operation::new("*", "/*")],
             ..Definition::default()
@@ -147,7 +147,8 @@ fn table(places: &[(&str, &str, bool)]) -> RouteTable {
         let mut api = api();
         (api.context, api.version) = ((*context).to_owned(), (*version).to_owned());
         api.definition.default_version = *default_version;
-        api.definition.backends.production = vec![format!("http://{}.example", version.replace('.', "-"))];
+        api.definition.backends.production =
+            vec![format!("http://{}.example", version.replace('.', "-")).into()];
         api
     });
     compile(Sources { apis: apis.collect(), ..Sources::default() })

@@ -3,9 +3,9 @@
 use shared_claims::scope::{ScopeSet, is_scope_token};
 use shared_server::fields::Fields;
 
+use super::backends;
 use crate::domain::api::{
-    Backends, Cors, Definition, Operation, OperationAuth, Timeouts, Visibility, backend, cors, operation,
-    place,
+    Cors, Definition, Operation, OperationAuth, Timeouts, Visibility, cors, operation, place,
 };
 use crate::http::resource;
 
@@ -61,7 +61,7 @@ fn parsed(
 }
 
 fn definition(fields: &mut Fields) -> Definition {
-    let backends = fields.object("backends", backends).unwrap_or_default();
+    let backends = fields.object("backends", backends::read).unwrap_or_default();
     Definition {
         description: resource::description(fields),
         transport: transport::read(fields, &backends),
@@ -79,16 +79,6 @@ fn definition(fields: &mut Fields) -> Definition {
         forward_authorization: fields.flag("forward_authorization").unwrap_or(false),
         default_version: fields.flag("default_version").unwrap_or(false),
     }
-}
-
-fn backends(fields: &mut Fields) -> Backends {
-    Backends { production: urls(fields, "production"), sandbox: urls(fields, "sandbox") }
-}
-
-fn urls(fields: &mut Fields, name: &'static str) -> Vec<String> {
-    let urls = fields.texts(name, backend::MOST, backend::LONGEST, false).unwrap_or_default();
-    blame_each(fields, name, &urls, |url| backend::parse(url).map(drop));
-    urls
 }
 
 fn tiers(fields: &mut Fields) -> Vec<String> {

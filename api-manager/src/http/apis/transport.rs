@@ -4,10 +4,10 @@ use serde::Serialize;
 use shared_server::fields::Fields;
 use utoipa::ToSchema;
 
-use crate::domain::api::Backends;
 use crate::domain::api::transport::{
     BackendTls, LONGEST_NAME, MOST, Protocol, Transport, parse_certificates, parse_pin, parse_server_name,
 };
+use crate::domain::api::{Backend, Backends};
 use crate::domain::certificate;
 
 /// Whom TLS takes for the backends.
@@ -39,7 +39,9 @@ pub(super) fn read(fields: &mut Fields, backends: &Backends) -> Transport {
     let protocol = fields.word("backend_protocol", &protocols).unwrap_or_default();
     let tls = fields.object("backend_tls", tls);
     let mut urls = backends.production.iter().chain(&backends.sandbox);
-    let is_secure = |url: &String| url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    let is_secure = |backend: &Backend| {
+        backend.url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    };
     if tls.is_some() && !urls.any(is_secure) {
         fields.blame("backend_tls", "has no https backend to apply to; leave it out, or correct the URLs");
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::backends::BackendsView;
 use super::transport::BackendTlsView;
 use crate::domain::api::{Api, Operation};
 use crate::domain::lifecycle::Event;
@@ -55,14 +56,6 @@ pub(super) struct ApiView {
     /// RFC 3339.
     #[schema(read_only)]
     updated_at: String,
-}
-
-/// Base URLs, by the type of the key that calls.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Backends)]
-pub(super) struct BackendsView {
-    production: Vec<String>,
-    sandbox: Vec<String>,
 }
 
 /// One thing that may be called.
@@ -137,10 +130,7 @@ impl ApiView {
             description: definition.description,
             state: api.state.as_str(),
             owner: api.owner,
-            backends: BackendsView {
-                production: definition.backends.production,
-                sandbox: definition.backends.sandbox,
-            },
+            backends: BackendsView::of(definition.backends),
             operations: definition.operations.into_iter().map(OperationView::of).collect(),
             tiers: definition.tiers,
             tags: definition.tags,
@@ -168,8 +158,8 @@ impl ApiView {
 
     /// Without what only its owner needs to know: where the backends are.
     pub(super) fn without_backends(mut self) -> Self {
-        self.backends = BackendsView { production: Vec::new(), sandbox: Vec::new() };
         self.backend_tls = None;
+        self.backends = BackendsView::hidden();
         self
     }
 }

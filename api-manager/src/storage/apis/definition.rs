@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use shared_claims::scope::ScopeSet;
 use shared_server::database::StorageError;
 
+use super::backends::BackendsRow;
 use super::transport::TransportRow;
-use crate::domain::api::{Backends, Cors, Definition, Operation, OperationAuth, Timeouts, Visibility};
+use crate::domain::api::{Cors, Definition, Operation, OperationAuth, Timeouts, Visibility};
 
 #[derive(Serialize, Deserialize)]
 #[serde(default)]
@@ -46,13 +47,6 @@ impl Default for Row {
     }
 }
 
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct BackendsRow {
-    production: Vec<String>,
-    sandbox: Vec<String>,
-}
-
 /// No defaults: an operation that lost its scopes would be open to more callers than its publisher meant.
 #[derive(Serialize, Deserialize)]
 struct OperationRow {
@@ -89,10 +83,7 @@ impl Default for TimeoutsRow {
 pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
     let row = Row {
         description: definition.description.clone(),
-        backends: BackendsRow {
-            production: definition.backends.production.clone(),
-            sandbox: definition.backends.sandbox.clone(),
-        },
+        backends: BackendsRow::of(&definition.backends),
         operations: definition.operations.iter().map(OperationRow::of).collect(),
         tiers: definition.tiers.clone(),
         tags: definition.tags.clone(),
@@ -121,7 +112,7 @@ pub(super) fn read(text: &str) -> Option<Definition> {
     let row: Row = serde_json::from_str(text).ok()?;
     Some(Definition {
         description: row.description,
-        backends: Backends { production: row.backends.production, sandbox: row.backends.sandbox },
+        backends: row.backends.read()?,
         operations: row.operations.into_iter().map(OperationRow::read).collect::<Option<_>>()?,
         tiers: row.tiers,
         tags: row.tags,
