@@ -9,6 +9,7 @@ pub mod bodies;
 pub mod call;
 pub mod clients;
 pub mod connection;
+pub mod cores;
 pub mod cors;
 pub mod decision;
 pub mod forward;
@@ -42,7 +43,6 @@ use openssl::error::ErrorStack;
 use shared_server::database::StorageError;
 use shared_server::outbound::OutboundError;
 use shared_server::tls::{Tls, TlsError};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -52,10 +52,11 @@ use crate::changes::Notice;
 use crate::storage::revocations;
 use clients::Clients;
 use connection::Patience;
+use cores::Cores;
 use grant_cache::{CacheLimits, GrantCache};
 use identity::Assertions;
 use limits::Buckets;
-use listener::{Listener, Phase};
+use listener::Phase;
 use refresh::Refresh;
 use routes::RouteTable;
 use usage::{Tally, Usage};
@@ -117,6 +118,9 @@ pub enum GatewayError {
     /// The TLS settings for backends cannot be made.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// The system refuses threads.
+    #[error("the gateway's threads cannot be started: {0}")]
+    Threads(std::io::Error),
     /// OpenSSL refused.
     #[error(transparent)]
     OpenSsl(#[from] ErrorStack),
@@ -138,6 +142,8 @@ pub struct GatewayHandle {
     drain: Duration,
     listeners: Vec<JoinHandle<()>>,
     refresh: JoinHandle<()>,
+    /// Last: what runs on them goes with them.
+    _cores: Cores,
 }
 
 /// Starts the gateway; its table is loaded, and it accepts connections when this returns.
@@ -164,10 +170,11 @@ pub async fn start_within(
 ) -> Result<GatewayHandle, GatewayError> {
     // Before anything is cached: every later revocation is heard.
     let last = app.database.read(revocations::last).await?;
+    let cores = Cores::start(app.settings.workers).map_err(GatewayError::Threads)?;
     let gateway = Arc::new(Gateway {
         table: ArcSwap::default(),
         grants: Arc::new(GrantCache::new(limits.cache)),
-        clients: Clients::new(app.settings.outbound(Duration::from_secs(5)))?,
+        clients: Clients::new(cores.len(), app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
         buckets: Buckets::new(app.clock.clone()),
         usage: Usage::start(&app.metrics),
@@ -180,43 +187,21 @@ pub async fn start_within(
     let (phase, _) = watch::channel(Phase::Serving);
     let places = Arc::new(Semaphore::new(limits.connections));
     let acceptor = tls.acceptor_builder(ALPN)?.build();
-    let secure = bind(gateway.app.settings.gateway_listen).await?;
-    let plain = match gateway.app.settings.gateway_http_listen {
-        Some(address) => Some(bind(address).await?),
-        None => None,
-    };
-    let (socket, address) = secure;
-    let mut listeners = Vec::new();
-    let mut listen = |socket, tls| {
-        let listener = Listener { socket, tls, places: Arc::clone(&places), phase: phase.subscribe() };
-        listeners.push(tokio::spawn(listener.run(Arc::clone(&gateway))));
-    };
-    listen(socket, Some(acceptor));
-    let http_address = plain.map(|(socket, address)| {
-        listen(socket, None);
-        address
-    });
-
+    let opened = listener::open(&gateway, &cores, acceptor, &phase, &places).await?;
     let refresh = tokio::spawn(Refresh::new(Arc::clone(&gateway), notices, last).run());
     let (connections, drain) = (limits.connections, limits.drain);
     Ok(GatewayHandle {
-        address,
-        http_address,
+        address: opened.address,
+        http_address: opened.http_address,
         gateway,
         phase,
         places,
         connections,
         drain,
-        listeners,
+        listeners: opened.listeners,
         refresh,
+        _cores: cores,
     })
-}
-
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), GatewayError> {
-    let failed = |source| GatewayError::Listen { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = socket.local_addr().map_err(failed)?;
-    Ok((socket, bound))
 }
 
 impl GatewayHandle {

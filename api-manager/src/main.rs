@@ -51,8 +51,8 @@ struct TrustArguments {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The threads are the gateway's; the management has workers of its own.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // For what goes on in the background; gateway and management have threads of their own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(obey(cli)),
         Err(error) => Err(error.into()),

@@ -34,7 +34,7 @@ pub struct Settings {
     pub public_url: String,
     /// `iss` of the backend JWT.
     pub issuer: String,
-    /// Threads that serve `listen`.
+    /// Threads that serve `listen`, and as many for the gateway.
     pub workers: usize,
     /// Threads that hash passwords.
     pub hashing_threads: usize,
@@ -132,7 +132,7 @@ impl Settings {
             gateway_http_listen: Some(anywhere),
             public_url: "https://localhost:9444".to_owned(),
             issuer: "https://localhost:9444".to_owned(),
-            workers: 1,
+            workers: 2,
             hashing_threads: 2,
             admin_password: Some(Secret::new("admin")),
             master_key: None,

@@ -2,22 +2,34 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper_util::client::legacy;
+use http::Request;
+use hyper_util::client::legacy::{self, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::error;
 use openssl::x509::X509;
 use shared_claims::secret::Digest;
 use shared_server::outbound::{Connector, OutboundError, OutboundPolicy, Trusted};
 
+use super::cores::PerCore;
 use super::uploads::Upload;
 use crate::domain::api::Definition;
 use crate::domain::api::transport::{BackendTls, Protocol, Transport};
 
-/// What sends requests to backends, over pooled connections.
-pub type Client = legacy::Client<Connector, Upload>;
+type Pool = legacy::Client<Connector, Upload>;
+
+/// What sends requests to backends, over connections that each thread of the gateway pools for itself.
+#[derive(Clone)]
+pub struct Client(Arc<PerCore<Pool>>);
+
+impl Client {
+    /// Sends a request; its answer is there when its head is.
+    pub fn request(&self, request: Request<Upload>) -> ResponseFuture {
+        self.0.here().request(request)
+    }
+}
 
 /// Connections that are kept for each backend while nobody uses them, and for how long.
 const MOST_IDLE: usize = 128;
@@ -64,17 +76,18 @@ impl Profile {
 pub struct Clients {
     policy: OutboundPolicy,
     connector: Connector,
+    cores: usize,
     made: Mutex<HashMap<Profile, Client>>,
 }
 
 impl Clients {
-    /// Clients under `policy`.
+    /// Clients for so many threads, under `policy`.
     ///
     /// # Errors
     /// OpenSSL refused.
-    pub fn new(policy: OutboundPolicy) -> Result<Self, OutboundError> {
+    pub fn new(cores: usize, policy: OutboundPolicy) -> Result<Self, OutboundError> {
         let connector = Connector::new(policy.clone(), false)?;
-        Ok(Self { policy, connector, made: Mutex::default() })
+        Ok(Self { policy, connector, cores, made: Mutex::default() })
     }
 
     /// The client that connects so.
@@ -84,7 +97,9 @@ impl Clients {
         if let Some(client) = made.get(&profile) {
             return client.clone();
         }
-        let client = build(self.connector(&profile), profile.transport.protocol);
+        let connector = self.connector(&profile);
+        let build = || build(connector.clone(), profile.transport.protocol);
+        let client = Client(Arc::new(PerCore::new(self.cores, build)));
         made.insert(profile, client.clone());
         client
     }
@@ -134,7 +149,7 @@ fn only(ca: &[String]) -> Option<Vec<X509>> {
     (!ca.is_empty()).then(|| ca.iter().filter_map(|pem| X509::from_pem(pem.as_bytes()).ok()).collect())
 }
 
-fn build(connector: Connector, protocol: Protocol) -> Client {
+fn build(connector: Connector, protocol: Protocol) -> Pool {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder
         .pool_timer(TokioTimer::new())

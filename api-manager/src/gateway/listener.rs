@@ -15,13 +15,15 @@ use openssl::ssl::{Ssl, SslAcceptor};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_openssl::SslStream;
 
-use super::Gateway;
 use super::connection::{Pulse, Socket, Verdict};
+use super::cores::Cores;
 use super::service::serve;
 use super::tunnel::Berth;
+use super::{Gateway, GatewayError};
 
 /// Bounds of what one client may send. hyper bounds the number of headers of HTTP/1 at 100.
 const LARGEST_HEAD: usize = 64 * 1_024;
@@ -39,21 +41,72 @@ pub enum Phase {
     Cutting,
 }
 
-/// One listener.
-pub struct Listener {
-    /// The socket.
-    pub socket: TcpListener,
+/// What accepts connections, and where.
+pub struct Opened {
+    /// Where it answers with TLS.
+    pub address: SocketAddr,
+    /// Where it answers without.
+    pub http_address: Option<SocketAddr>,
+    /// They end when the phase changes, and their sockets close with them.
+    pub listeners: Vec<JoinHandle<()>>,
+}
+
+/// Listens where the settings say.
+///
+/// # Errors
+/// An address cannot be listened on.
+pub async fn open(
+    gateway: &Arc<Gateway>,
+    cores: &Cores,
+    acceptor: SslAcceptor,
+    phase: &watch::Sender<Phase>,
+    places: &Arc<Semaphore>,
+) -> Result<Opened, GatewayError> {
+    let settings = &gateway.app.settings;
+    let (secure, address) = bind(settings.gateway_listen).await?;
+    let mut sockets = vec![(secure, address, Some(acceptor))];
+    let mut http_address = None;
+    if let Some(plain) = settings.gateway_http_listen {
+        let (plain, address) = bind(plain).await?;
+        http_address = Some(address);
+        sockets.push((plain, address, None));
+    }
+    let mut listeners = Vec::new();
+    for (socket, address, tls) in sockets {
+        for core in cores.each() {
+            let _entered = core.enter();
+            // All threads accept from one socket, so that whoever has time does.
+            let socket = socket.try_clone().and_then(TcpListener::from_std);
+            let socket = socket.map_err(|source| GatewayError::Listen { address, source })?;
+            let (phase, places) = (phase.subscribe(), Arc::clone(places));
+            let listener = Listener { socket, tls: tls.clone(), places, phase };
+            listeners.push(core.spawn(listener.run(Arc::clone(gateway))));
+        }
+    }
+    Ok(Opened { address, http_address, listeners })
+}
+
+async fn bind(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), GatewayError> {
+    let failed = |source| GatewayError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket.into_std().map_err(failed)?, bound))
+}
+
+/// One listener of one thread.
+struct Listener {
+    socket: TcpListener,
     /// What makes TLS of a connection, unless it is plain.
-    pub tls: Option<SslAcceptor>,
+    tls: Option<SslAcceptor>,
     /// A permit for each connection, over all listeners.
-    pub places: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     /// When to stop.
-    pub phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl Listener {
     /// Accepts connections until the phase changes.
-    pub async fn run(mut self, gateway: Arc<Gateway>) {
+    async fn run(mut self, gateway: Arc<Gateway>) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,

@@ -138,7 +138,7 @@ impl World {
 
 fn compile(sources: Sources) -> RouteTable {
     let settings = crate::settings::Settings::for_tests(std::path::Path::new("/nowhere"));
-    let clients = Clients::new(settings.outbound(std::time::Duration::from_secs(1))).unwrap();
+    let clients = Clients::new(1, settings.outbound(std::time::Duration::from_secs(1))).unwrap();
     RouteTable::compile(sources, &clients, &Buckets::new(Clock::System), Tally::of)
 }
 
