@@ -14,6 +14,7 @@ use shared_server::outbound::{ConnectError, connect_error};
 use tokio::time::{Instant, sleep_until};
 
 use super::bodies::Outgoing;
+use super::clients;
 use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
@@ -83,7 +84,7 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
     let mut request = Request::from_parts(parts, body);
     let mut connected = capture_connection(&mut request);
 
-    let mut answer = pin!(http_client.request(request));
+    let mut answer = pin!(clients::send(http_client, request));
     let first_byte = Duration::from_millis(route.timeouts.first_byte.max(1).into());
     // The connector has its own limit; ours for the answer counts from the connection on, or from the last piece of
     // the body that the backend took.

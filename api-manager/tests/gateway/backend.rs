@@ -19,7 +19,7 @@ pub type Body = BoxBody<Bytes, Infallible>;
 #[derive(Clone)]
 pub struct Backend {
     pub url: String,
-    hits: Arc<AtomicUsize>,
+    pub(super) hits: Arc<AtomicUsize>,
 }
 
 impl Backend {
@@ -98,7 +98,7 @@ impl Backend {
         self.hits.load(Ordering::SeqCst)
     }
 
-    async fn bind() -> (TcpListener, Self) {
+    pub(super) async fn bind() -> (TcpListener, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         (listener, Self { url, hits: Arc::default() })

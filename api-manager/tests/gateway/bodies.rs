@@ -167,7 +167,7 @@ async fn a_chunk_that_is_none_is_400_and_cut() {
 }
 
 #[tokio::test]
-async fn trailers_of_answers_come_through_and_those_of_requests_do_not() {
+async fn the_trailers_of_an_answer_come_through_where_the_client_takes_them() {
     let backend = Backend::raw(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n",
     )

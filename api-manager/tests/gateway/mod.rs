@@ -1,14 +1,20 @@
 //! The real gateway on a port of the system's choice, with its storage filled by hand and backends of the tests' own.
 
 mod backend;
+mod backend_tls;
 mod bodies;
 mod cors;
 mod forwarding;
+mod frames;
 mod grants;
+mod grpc;
+mod http2_backends;
 mod identity;
 mod limits;
 mod live;
 mod refusals;
+pub mod secure;
+mod trailers;
 mod websocket;
 mod wire;
 
@@ -88,8 +94,13 @@ impl World {
     }
 
     pub async fn start_within(limits: Limits) -> Self {
+        Self::start_with(limits, |_| {}).await
+    }
+
+    pub async fn start_with(limits: Limits, change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings::for_tests(dir.path());
+        let mut settings = Settings::for_tests(dir.path());
+        change(&mut settings);
         let database = Database::open_and_migrate(&settings.database_url, 4, MIGRATIONS).await.unwrap();
         let pool = HashingPool::start(1).unwrap();
         let password = Some(Secret::new("admin"));

@@ -4,6 +4,7 @@ mod actors;
 mod api_fields;
 mod apis;
 mod applications;
+mod backend_tls;
 mod callers;
 mod deleting;
 mod other_fields;

@@ -1,6 +1,7 @@
 //! `backend_protocol` and `backend_tls` of an API, as sent and as shown.
 
 use serde::Serialize;
+use serde_json::Value;
 use shared_server::fields::Fields;
 use utoipa::ToSchema;
 
@@ -8,7 +9,6 @@ use crate::domain::api::transport::{
     BackendTls, LONGEST_NAME, MOST, Protocol, Transport, parse_certificates, parse_pin, parse_server_name,
 };
 use crate::domain::api::{Backend, Backends};
-use crate::domain::certificate;
 
 /// Whom TLS takes for the backends.
 #[derive(Serialize, ToSchema)]
@@ -62,10 +62,18 @@ fn tls(fields: &mut Fields) -> BackendTls {
 }
 
 fn certificates(fields: &mut Fields) -> Vec<String> {
-    let texts = fields.texts("ca", MOST, certificate::LONGEST, false).unwrap_or_default();
+    let items = match fields.value("ca") {
+        None => return Vec::new(),
+        Some(Value::Array(items)) if items.len() <= MOST => items,
+        Some(_) => {
+            fields.blame("ca", format!("must be a list of at most {MOST} PEM texts"));
+            return Vec::new();
+        }
+    };
     let mut all: Vec<String> = Vec::new();
-    for (place, text) in texts.iter().enumerate() {
-        match parse_certificates(text) {
+    for (place, item) in items.iter().enumerate() {
+        let read = item.as_str().map_or_else(|| Err("must be a PEM text".to_owned()), parse_certificates);
+        match read {
             Ok(read) => all.extend(read),
             Err(fault) => fields.blame(&format!("ca[{place}]"), fault),
         }
