@@ -7,6 +7,7 @@ use shared_server::telemetry::Metrics;
 
 use crate::backend_key::BackendKey;
 use crate::changes::Changes;
+use crate::decisions::Decisions;
 use crate::issuers::Issuers;
 use crate::settings::Settings;
 
@@ -26,6 +27,8 @@ pub struct App {
     pub backend_key: BackendKey,
     /// The way to the gateway of this process.
     pub changes: Changes,
+    /// The last refusals of the gateway of this process.
+    pub decisions: Decisions,
     /// Counters.
     pub metrics: Metrics,
 }

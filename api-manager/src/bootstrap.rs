@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::changes::Changes;
+use crate::decisions::Decisions;
 use crate::flows::housekeeping;
 use crate::gateway::{self, GatewayError, GatewayHandle};
 use crate::http;
@@ -143,8 +144,18 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
     let (changes, notices) = Changes::channel();
     let issuers = Issuers::new(&settings)?;
     let backend_key = BackendKey::load_or_create(&database, &master, clock.now()).await?;
-    let app =
-        Arc::new(App { settings, clock, database, administrator, issuers, backend_key, changes, metrics });
+    let decisions = Decisions::default();
+    let app = Arc::new(App {
+        settings,
+        clock,
+        database,
+        administrator,
+        issuers,
+        backend_key,
+        changes,
+        decisions,
+        metrics,
+    });
 
     // The gateway first: a change that the management takes must find it listening.
     let guard = gateway::start(Arc::clone(&app), notices, Arc::clone(&tls)).await?;

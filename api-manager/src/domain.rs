@@ -4,6 +4,8 @@ pub mod actor;
 pub mod api;
 pub mod application;
 pub mod certificate;
+pub mod check;
+pub mod explanation;
 pub mod grant;
 pub mod identity_provider;
 pub mod ids;

@@ -26,6 +26,7 @@ pub mod delete_tier;
 mod denied;
 mod error;
 mod exchange_assertion;
+pub mod explain_refusal;
 pub mod generate_keys;
 pub mod housekeeping;
 mod introspect;
@@ -41,7 +42,7 @@ pub mod trust;
 pub mod unsubscribe;
 
 pub use bearer_login::bearer_login;
-pub use check_assertion::{Check, CheckState, Checked, check_assertion};
+pub use check_assertion::{Checked, check_assertion};
 pub use client_credentials_grant::client_credentials_grant;
 pub use client_login::{Client, client_login};
 pub use denied::Denied;

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod cores;
 pub mod cors;
 pub mod decision;
+pub mod decisions;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;

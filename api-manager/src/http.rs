@@ -3,6 +3,7 @@
 pub mod apis;
 pub mod applications;
 pub mod caller;
+pub mod decisions;
 pub mod identity_providers;
 pub mod introspection;
 mod oauth_error;
@@ -10,6 +11,7 @@ mod resource;
 pub mod rest_error;
 pub mod revocation;
 pub mod revocations;
+mod steps;
 pub mod subscriptions;
 pub mod tiers;
 pub mod token;
@@ -39,6 +41,7 @@ pub fn configure(config: &mut web::ServiceConfig, app: &web::Data<App>, health: 
     applications::routes(config);
     subscriptions::routes(config);
     tiers::routes(config);
+    decisions::routes(config);
     config.default_service(web::to(nothing_here));
 }
 
@@ -56,6 +59,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         applications::Docs::openapi(),
         subscriptions::Docs::openapi(),
         tiers::Docs::openapi(),
+        decisions::Docs::openapi(),
     ];
     for part in parts {
         description.merge(part);

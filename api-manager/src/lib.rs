@@ -8,6 +8,7 @@ pub mod backend_key;
 pub mod bootstrap;
 pub mod changes;
 pub mod commands;
+pub mod decisions;
 pub mod domain;
 pub mod flows;
 pub mod gateway;

@@ -9,36 +9,11 @@ use shared_claims::secret::Digest;
 use super::Denied;
 use super::exchange_assertion::claimed_issuer;
 use crate::app::App;
+use crate::domain::check::{Check, CheckState};
 use crate::domain::identity_provider::{IdentityProvider, RULES, Replay};
 use crate::domain::ids::IdentityProviderId;
 use crate::issuers::Unverified;
 use crate::storage::{application_keys, identity_providers, used_assertions};
-
-/// How one step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckState {
-    /// It holds.
-    Passed,
-    /// It does not; the exchange ends here.
-    Failed,
-    /// A step before it failed.
-    NotReached,
-}
-
-/// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Its name; that of the claim where it is about one.
-    pub name: &'static str,
-    /// How it went.
-    pub state: CheckState,
-    /// What it asks for.
-    pub expected: String,
-    /// What it saw, where it was reached.
-    pub seen: Option<String>,
-    /// What to do, where it failed.
-    pub remedy: Option<&'static str>,
-}
 
 /// All steps, in the order of the exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,8 @@ pub struct Call<'a> {
     request_id: &'a HeaderValue,
     /// Whose call it is, once that is known and the API is in service.
     pub route: Option<Arc<Route>>,
+    /// What is asked for, once that can be read.
+    pub asked: Option<Arc<Asked>>,
     /// What lets a long answer be asked about again.
     pub watch: Option<Watch>,
 }
@@ -36,7 +38,7 @@ impl<'a> Call<'a> {
     /// Of which nothing is known yet.
     #[must_use]
     pub fn new(gateway: &'a Arc<Gateway>, pulse: &'a Arc<Pulse>, request_id: &'a HeaderValue) -> Self {
-        Self { gateway, pulse, request_id, route: None, watch: None }
+        Self { gateway, pulse, request_id, route: None, asked: None, watch: None }
     }
 
     /// Takes the request out of its place once it goes to the backend.
@@ -66,7 +68,8 @@ impl<'a> Call<'a> {
         if let Some(answer) = self.preflight(request, &path) {
             return Ok(answer);
         }
-        let asked = Asked::of(request, &path);
+        let asked = Arc::new(Asked::of(request, &path));
+        self.asked = Some(Arc::clone(&asked));
         let Decision { route, operation: _, key_type, entry, prefix } =
             decision::decide(self.gateway, &asked, &mut self.route).await?;
         if headers::is_loop(request.headers()) {

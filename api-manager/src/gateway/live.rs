@@ -25,14 +25,14 @@ const MOST_UNTOLD: u32 = 10;
 pub struct Watch {
     gateway: Arc<Gateway>,
     api: ApiId,
-    asked: Asked,
+    asked: Arc<Asked>,
     untold: AtomicU32,
 }
 
 impl Watch {
     /// Watches a request that was let through to `api`.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, api: ApiId, asked: Asked) -> Self {
+    pub fn new(gateway: Arc<Gateway>, api: ApiId, asked: Arc<Asked>) -> Self {
         Self { gateway, api, asked, untold: AtomicU32::new(0) }
     }
 

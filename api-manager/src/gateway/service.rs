@@ -17,6 +17,7 @@ use super::bodies::Outgoing;
 use super::call::Call;
 use super::connection::Pulse;
 use super::cors;
+use super::decisions::{self, Refused};
 use super::grpc;
 use super::headers::{self, REQUEST_ID};
 use super::refusal::Refusal;
@@ -48,12 +49,23 @@ pub async fn serve(
         error!(request_id = text(&request_id); "a request panicked");
         Err(Refusal::Fault)
     });
-    let (route, watch) = (call.route.take(), call.watch.take());
+    let (route, asked, watch) = (call.route.take(), call.asked.take(), call.watch.take());
+    let path = request.as_ref().map_or("", |request| request.uri().path());
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(
             reason = refusal.reason(), status = refusal.status().as_u16(), request_id = text(&request_id),
             method = method.as_str(), peer = pulse.peer.to_string().as_str();
             "refused"
+        );
+        decisions::note(
+            &gateway,
+            &Refused {
+                request_id: &request_id,
+                method: &method,
+                path,
+                asked: asked.as_deref(),
+                refusal: &refusal,
+            },
         );
         let mut response = refused(&refusal, &request_id);
         if is_grpc {

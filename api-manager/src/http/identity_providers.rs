@@ -32,7 +32,7 @@ const PATH: &str = "/api/v1/identity-providers";
         wire::CertificateReply,
         check::CheckBody,
         check::CheckReply,
-        check::StepReply
+        super::steps::StepReply
     ))
 )]
 pub struct Docs;

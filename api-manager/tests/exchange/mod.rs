@@ -137,6 +137,7 @@ impl World {
             issuers,
             backend_key,
             changes,
+            decisions: api_manager::decisions::Decisions::default(),
             metrics,
         };
         Self { app: web::Data::new(app), clock, announced, settings: kept, _dir: dir }

@@ -4,6 +4,7 @@ mod backend;
 mod backend_tls;
 mod bodies;
 mod cors;
+mod decisions;
 mod forwarding;
 mod frames;
 mod grants;
@@ -24,6 +25,7 @@ use api_manager::app::App;
 use api_manager::backend_key::BackendKey;
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::changes::{Change, Changes};
+use api_manager::decisions::Decisions;
 use api_manager::domain::api::{Api, Backends, Definition, Operation, Timeouts};
 use api_manager::domain::application::{Application, KeyType};
 use api_manager::domain::grant::{AssertionOrigin, Grant, Lineage};
@@ -118,6 +120,7 @@ impl World {
             issuers,
             backend_key,
             changes,
+            decisions: Decisions::default(),
             metrics: Metrics::new(),
         });
         let gateway = start_within(Arc::clone(&app), notices, tls, limits).await.unwrap();

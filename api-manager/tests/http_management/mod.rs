@@ -6,6 +6,7 @@ mod apis;
 mod applications;
 mod backend_tls;
 mod callers;
+mod decisions;
 mod deleting;
 mod other_fields;
 mod starting;

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::actor::Right;
-use crate::flows::{self, Check, CheckState, Checked, Denied, FlowError};
+use crate::flows::{self, Checked, Denied, FlowError};
 use crate::http::caller::Caller;
+use crate::http::steps::StepReply;
 
 /// The longest assertion that is looked at, in bytes: more than the exchange takes, to be able to say so.
 const LONGEST_ASSERTION: usize = 64 * 1024;
@@ -32,17 +33,6 @@ pub(super) struct CheckReply {
     /// The provider that the assertion names.
     identity_provider_id: Option<String>,
     checks: Vec<StepReply>,
-}
-
-/// One step.
-#[derive(Serialize, ToSchema)]
-pub(super) struct StepReply {
-    name: &'static str,
-    /// `passed`, `failed` or `not_reached`.
-    state: &'static str,
-    expected: String,
-    seen: Option<String>,
-    remedy: Option<&'static str>,
 }
 
 /// Explains what the exchange would do with an assertion, and what to change. The assertion is not used up.
@@ -80,16 +70,5 @@ impl CheckReply {
             identity_provider_id: checked.identity_provider.map(|id| id.to_string()),
             checks: checked.checks.into_iter().map(StepReply::of).collect(),
         }
-    }
-}
-
-impl StepReply {
-    fn of(check: Check) -> Self {
-        let state = match check.state {
-            CheckState::Passed => "passed",
-            CheckState::Failed => "failed",
-            CheckState::NotReached => "not_reached",
-        };
-        Self { name: check.name, state, expected: check.expected, seen: check.seen, remedy: check.remedy }
     }
 }

@@ -1,0 +1,227 @@
+//! What a refusal looks like to those who may ask why: built once for each refusal, from the facts of that moment.
+
+use http::{HeaderValue, Method};
+
+use super::Gateway;
+use super::admission::Presented;
+use super::decision::Asked;
+use super::grant_cache::Cached;
+use super::operations::is_open;
+use super::refusal::Refusal;
+use super::routes::Route;
+use crate::domain::api::{Operation, OperationAuth};
+use crate::domain::explanation::{Explanation, Finding, Step};
+use crate::domain::grant::Grant;
+
+/// The longest part of a path that is kept, in characters.
+const LONGEST_PATH: usize = 256;
+
+/// A request that is refused.
+pub struct Refused<'r> {
+    /// Its id.
+    pub request_id: &'r HeaderValue,
+    /// Its method.
+    pub method: &'r Method,
+    /// Its path as it came, where nothing better is known.
+    pub path: &'r str,
+    /// What it asked for, where that could be read.
+    pub asked: Option<&'r Asked>,
+    /// Why.
+    pub refusal: &'r Refusal,
+}
+
+/// Keeps a refusal for those who may ask.
+pub fn note(gateway: &Gateway, refused: &Refused<'_>) {
+    gateway.app.decisions.note(explain(gateway, refused));
+}
+
+fn explain(gateway: &Gateway, refused: &Refused<'_>) -> Explanation {
+    let Refused { request_id, method, path, asked, refusal } = *refused;
+    let mut findings = Findings::default();
+    let mut explanation = Explanation {
+        request_id: request_id.to_str().unwrap_or_default().into(),
+        at: gateway.app.clock.now(),
+        method: method.as_str().into(),
+        path: asked.map_or(path, |asked| &asked.path).chars().take(LONGEST_PATH).collect(),
+        status: refusal.status().as_u16(),
+        reason: refusal.reason(),
+        api: None,
+        application: None,
+        failed: Step::Api,
+        remedy: "",
+        findings: Vec::new(),
+    };
+    let table = gateway.table.load();
+    let found = asked.and_then(|asked| Some((asked, table.find(&asked.path)?)));
+    if let Some((asked, found)) = &found {
+        let route = found.route;
+        explanation.api = Some(route.id);
+        findings.route(route, found.prefix);
+        let operation = route.operations.find(&asked.method, found.rest).ok().map(AsRef::as_ref);
+        if let Some(operation) = operation {
+            findings.operation(operation);
+        }
+        let entry = match &asked.presented {
+            Presented::Token(digest) => match gateway.grants.get(digest) {
+                Cached::Known(entry) => Some(entry),
+                Cached::Unknown | Cached::Miss => None,
+            },
+            Presented::Nothing | Presented::Junk => None,
+        };
+        match operation.filter(|operation| is_open(operation)) {
+            Some(_) => findings.nobody_asked(),
+            None => findings.credentials(&asked.presented),
+        }
+        if let Some(entry) = &entry {
+            explanation.application = Some(entry.grant.application_id);
+            findings.grant(&entry.grant, route, operation);
+        }
+    }
+    let in_service = found.as_ref().is_some_and(|(_, found)| found.route.is_in_service());
+    let (failed, remedy) = match refusal {
+        Refusal::NotFound if in_service => (Step::Operation, DECLARE),
+        Refusal::NotFound if found.is_some() => (Step::State, PUBLISH),
+        other => verdict(other),
+    };
+    // What the rule itself says of what it saw is more exact than what is known besides.
+    findings.or(failed, &refusal.to_string());
+    explanation.failed = failed;
+    explanation.remedy = remedy;
+    explanation.findings = findings.0;
+    explanation
+}
+
+const DECLARE: &str = "Declare an operation for this method and path, or call one that is declared.";
+const PUBLISH: &str = "Publish the API.";
+
+/// The step that refused, and what to do.
+fn verdict(refusal: &Refusal) -> (Step, &'static str) {
+    match refusal {
+        Refusal::Malformed(_) | Refusal::Expectation => {
+            (Step::Request, "Send a request that keeps HTTP's rules.")
+        }
+        Refusal::Path(_) => (Step::Path, "Send the path in its plain form."),
+        Refusal::NotFound => (Step::Api, "Check context and version, and whether the API is published."),
+        Refusal::ApiBlocked => (Step::State, "Republish the API, or wait until its publisher does."),
+        Refusal::MethodNotAllowed(_) => (Step::Operation, DECLARE),
+        Refusal::MissingCredentials => {
+            (Step::Credentials, "Send an access token: Authorization: Bearer ACCESS_TOKEN.")
+        }
+        Refusal::MalformedToken => {
+            (Step::TokenForm, "Send one access token, exactly as the token endpoint issued it.")
+        }
+        Refusal::UnknownToken => {
+            (Step::TokenKnown, "Get an access token from this API manager's token endpoint.")
+        }
+        Refusal::CannotLookUp => (Step::TokenKnown, "Try again in a moment: the database cannot be asked."),
+        Refusal::RevokedToken => (Step::TokenNotRevoked, "Get a new access token."),
+        Refusal::ExpiredToken => (Step::TokenNotExpired, "Get a new access token, or refresh it."),
+        Refusal::ProviderDisabled => {
+            (Step::Provider, "Ask an administrator to enable the identity provider.")
+        }
+        Refusal::NotSubscribed => (Step::Subscription, "Subscribe the application to this API."),
+        Refusal::SubscriptionBlocked => {
+            (Step::Subscription, "Ask the API's publisher to unblock the subscription.")
+        }
+        Refusal::NoEndpoint(_) => {
+            (Step::Endpoint, "Use a key of the other type, or give the API a backend for this one.")
+        }
+        Refusal::TokenType => {
+            (Step::TokenType, "Use a token that the application got for itself (client_credentials).")
+        }
+        Refusal::ScopeMissing(_) => (Step::Scopes, "Get an access token with one of the scopes."),
+        Refusal::Loop => (Step::Passage, "Point the API's backend at something other than this gateway."),
+        Refusal::WebSocketVersion => (Step::Passage, "Open the WebSocket in version 13."),
+        Refusal::Throttled(_) => (Step::Limits, "Wait as long as Retry-After says, or choose a wider tier."),
+        Refusal::UploadTimeout | Refusal::UploadBroken => {
+            (Step::RequestBody, "Send the whole body, without long pauses.")
+        }
+        Refusal::BackendUnreachable => {
+            (Step::Backend, "See whether the API's backend runs and takes connections from the gateway.")
+        }
+        Refusal::BackendBroken => {
+            (Step::Backend, "See the gateway's log by the request ID, and the backend's.")
+        }
+        Refusal::BackendTimeout => {
+            (Step::Backend, "See why the backend is slow, or raise the API's timeouts.")
+        }
+        Refusal::Fault => (Step::Gateway, "See the gateway's log by the request ID."),
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn saw(&mut self, step: Step, seen: impl Into<Box<str>>) {
+        self.0.push(Finding { step, expected: None, seen: seen.into() });
+    }
+
+    fn asked(&mut self, step: Step, expected: String, seen: impl Into<Box<str>>) {
+        self.0.push(Finding { step, expected: Some(expected.into()), seen: seen.into() });
+    }
+
+    /// Notes what `step` saw where that is not known yet.
+    fn or(&mut self, step: Step, seen: &str) {
+        if !self.0.iter().any(|finding| finding.step == step) {
+            self.saw(step, seen);
+        }
+    }
+
+    fn route(&mut self, route: &Route, prefix: &str) {
+        self.saw(Step::Api, format!("the API at {}", prefix.chars().take(LONGEST_PATH).collect::<String>()));
+        self.saw(Step::State, route.state.as_str());
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        self.saw(Step::Operation, format!("{} {}", operation.method, operation.path));
+    }
+
+    /// The operation is open: credentials are not looked at.
+    fn nobody_asked(&mut self) {
+        for step in Step::ALL.into_iter().filter(|step| (Step::Credentials..=Step::Scopes).contains(step)) {
+            self.saw(step, "not asked for: the operation is open to everybody");
+        }
+    }
+
+    fn credentials(&mut self, presented: &Presented) {
+        match presented {
+            Presented::Nothing => self.saw(Step::Credentials, "none"),
+            Presented::Junk => {
+                self.saw(Step::Credentials, "some");
+                self.saw(Step::TokenForm, "something that is no token of ours, or several");
+            }
+            Presented::Token(digest) => {
+                self.saw(Step::Credentials, "a Bearer token");
+                let start: String = digest.hex().chars().take(8).collect();
+                self.saw(Step::TokenForm, format!("a token whose SHA-256 begins with {start}"));
+            }
+        }
+    }
+
+    fn grant(&mut self, grant: &Grant, route: &Route, operation: Option<&Operation>) {
+        self.saw(Step::TokenKnown, format!("issued at {}", grant.issued_at.rfc3339()));
+        let revoked = grant.revoked_at.map(|at| format!("revoked at {}", at.rfc3339()));
+        self.saw(Step::TokenNotRevoked, revoked.unwrap_or_else(|| "not revoked".to_owned()));
+        self.saw(Step::TokenNotExpired, format!("expires at {}", grant.expires_at.rfc3339()));
+        let origin = grant.lineage.assertion.as_ref();
+        let provider = origin.map_or("none: the application's own token", |origin| &origin.issuer);
+        self.saw(Step::Provider, provider);
+        let subscription = match route.subscribers.get(&grant.application_id) {
+            None => "none".to_owned(),
+            Some(subscriber) => format!("{}, on the tier {}", subscriber.state.as_str(), subscriber.tier),
+        };
+        self.saw(Step::Subscription, subscription);
+        self.saw(Step::Endpoint, format!("a {} key", grant.key_type.as_str()));
+        let Some(operation) = operation else { return };
+        let kind = if origin.is_some() { "a person's token" } else { "an application's token" };
+        let wanted = match operation.auth {
+            OperationAuth::Application => "an application's token",
+            OperationAuth::Token | OperationAuth::None => "any token",
+        };
+        self.asked(Step::TokenType, wanted.to_owned(), kind);
+        let (wanted, has) = (&operation.scopes, &grant.scopes);
+        let wanted = if wanted.is_empty() { "none".to_owned() } else { format!("one of: {wanted}") };
+        self.asked(Step::Scopes, wanted, if has.is_empty() { "none".to_owned() } else { has.to_string() });
+    }
+}
