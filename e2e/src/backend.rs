@@ -6,6 +6,7 @@
 //! | `/broken/…` | promises a long body and breaks off after its beginning |
 //! | `/stream/…` | sends ten lines, one every 20 ms |
 //! | `/status/{code}/…` | answers with that status, and a challenge of its own with 401 |
+//! | `/bytes/{mebibytes}/…` | answers with so many MiB |
 //! | `/length/…` | counts the bytes of the request's body |
 //! | anything else | 200, and a report of the request |
 
@@ -121,6 +122,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         Some("broken") => broken(),
         Some("stream") => lines(),
         Some("status") => status(number(segments.next())),
+        Some("bytes") => mebibytes(number(segments.next()).unwrap_or(1)),
         Some("length") => length(request).await,
         Some("slow") => {
             tokio::time::sleep(Duration::from_millis(number(segments.next()).unwrap_or(1_000).into())).await;
@@ -184,6 +186,12 @@ fn broken() -> Response<Body> {
     let mut answer = Response::new(BodyExt::boxed(StreamBody::new(pieces)));
     answer.headers_mut().insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("1000000"));
     answer
+}
+
+fn mebibytes(count: u16) -> Response<Body> {
+    let piece = Bytes::from(vec![b'x'; 64 * 1_024]);
+    let pieces = (0..u32::from(count) * 16).map(move |_| Ok::<_, std::io::Error>(Frame::data(piece.clone())));
+    Response::new(BodyExt::boxed(StreamBody::new(stream::iter(pieces))))
 }
 
 fn lines() -> Response<Body> {

@@ -11,6 +11,7 @@
 mod compose;
 mod contract;
 mod demo;
+mod gateway;
 mod journeys;
 mod process;
 mod tidy;

@@ -64,6 +64,16 @@ impl Server {
         server
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The memory that it holds now, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        resident(self.pid())
+    }
+
     /// SIGKILL: no farewell, no flush.
     pub(crate) fn is_killed(&mut self) {
         self.child.kill().unwrap();
@@ -97,6 +107,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The memory that a process holds now, in KiB; 0 where there is none such.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
 /// A built binary of this workspace. Cargo builds those of packages that have integration tests, as the servers do.

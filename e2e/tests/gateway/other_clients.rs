@@ -1,0 +1,85 @@
+//! Clients that are not ours: `h2load` of nghttp2, and Python's `websockets`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use e2e::backend::Backend;
+use serde_json::json;
+
+use super::{Outside, read_and_write};
+
+const PYTHON: &str = "/usr/bin/python3";
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/websocket_peer.py");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h2load_passes_over_http_2_and_http_1() {
+    if !is_there("h2load", &["--version"], "nghttp2-client") {
+        return;
+    }
+    let backend = Backend::start().await.unwrap();
+    let outside = Outside::with_api("pets", &backend.url(), &read_and_write()).await;
+    let url = outside.application.gateway("/pets/1.0/cats");
+    let authorization = format!("authorization: Bearer {}", outside.token);
+
+    for protocol in [["-m", "10"], ["--h1", "-m1"]] {
+        let before = backend.reached();
+        let mut command = Command::new("h2load");
+        command.args(["-n", "2000", "-c", "10"]).args(protocol).args(["-H", &authorization, &url]);
+        let said = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains("2000 succeeded, 0 failed, 0 errored"), "{protocol:?}: {said}");
+        assert!(said.contains("status codes: 2000 2xx"), "{protocol:?}: {said}");
+        assert_eq!(backend.reached() - before, 2_000, "{protocol:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_client_passes_with_everything_it_can_do() {
+    if !is_there(PYTHON, &["-c", "import websockets"], "python3-websockets") {
+        return;
+    }
+    let peer = Peer::start();
+    let members = json!({ "operations": [{ "method": "GET", "path": "/*" }] });
+    let outside = Outside::with_api("chat", &format!("http://127.0.0.1:{}", peer.port), &members).await;
+    let url = outside.application.gateway("/chat/1.0/room").replace("https://", "wss://");
+
+    let mut command = Command::new(PYTHON);
+    command.args([PEER, "call", &url, &outside.token]);
+    let said = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert_eq!(out.trim(), "all came back", "{err}");
+}
+
+/// What may be missing on a developer's machine may not where `CI` is set.
+fn is_there(program: &str, arguments: &[&str], package: &str) -> bool {
+    let found = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let is_there = found.is_ok_and(|status| status.success());
+    assert!(is_there || std::env::var_os("CI").is_none(), "{program} is missing: install {package}");
+    if !is_there {
+        eprintln!("LEFT OUT: {program} is missing; install {package} to run this test");
+    }
+    is_there
+}
+
+/// The echoing end; ends with the test.
+struct Peer {
+    child: Child,
+    port: u16,
+}
+
+impl Peer {
+    fn start() -> Self {
+        let mut command = Command::new(PYTHON);
+        let mut child = command.args([PEER, "serve"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { port: line.trim().parse().unwrap(), child }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
