@@ -5,6 +5,7 @@ pub mod api;
 pub mod application;
 pub mod certificate;
 pub mod check;
+pub mod deny;
 pub mod explanation;
 pub mod grant;
 pub mod identity_provider;

@@ -24,6 +24,7 @@ pub mod delete_api;
 pub mod delete_application;
 pub mod delete_tier;
 mod denied;
+pub mod deny_rules;
 mod error;
 mod exchange_assertion;
 pub mod explain_refusal;

@@ -13,6 +13,7 @@ pub mod cores;
 pub mod cors;
 pub mod decision;
 pub mod decisions;
+pub mod deny;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;

@@ -4,6 +4,7 @@ pub mod apis;
 pub mod applications;
 pub mod caller;
 pub mod decisions;
+pub mod deny_rules;
 pub mod identity_providers;
 pub mod introspection;
 mod oauth_error;
@@ -42,6 +43,7 @@ pub fn configure(config: &mut web::ServiceConfig, app: &web::Data<App>, health: 
     subscriptions::routes(config);
     tiers::routes(config);
     decisions::routes(config);
+    deny_rules::routes(config);
     config.default_service(web::to(nothing_here));
 }
 
@@ -60,6 +62,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         subscriptions::Docs::openapi(),
         tiers::Docs::openapi(),
         decisions::Docs::openapi(),
+        deny_rules::Docs::openapi(),
     ];
     for part in parts {
         description.merge(part);

@@ -4,6 +4,7 @@ pub mod apis;
 pub mod application_keys;
 pub mod applications;
 pub mod backend_keys;
+pub mod deny_rules;
 pub mod grants;
 pub mod identity_providers;
 pub mod lifecycle_events;

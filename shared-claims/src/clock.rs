@@ -32,6 +32,12 @@ impl UnixTime {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Reads RFC 3339 text; parts of a second are dropped.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(|moment| Self(moment.unix_timestamp()))
+    }
+
     /// The moment as RFC 3339 text in UTC, such as `2026-01-31T12:00:00Z`; years past 9999 read as the last second of 9999.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -88,6 +94,14 @@ mod tests {
     fn a_moment_reads_as_rfc_3339() {
         assert_eq!(UnixTime(0).rfc3339(), "1970-01-01T00:00:00Z");
         assert_eq!(UnixTime(i64::MAX).rfc3339(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn rfc_3339_reads_as_a_moment_in_any_zone() {
+        assert_eq!(UnixTime::parse_rfc3339("1970-01-01T01:00:01.9+01:00"), Some(UnixTime(1)));
+        for bad in ["", "1970-01-01", "1970-01-01T00:00:00", "1970-13-01T00:00:00Z", "0"] {
+            assert_eq!(UnixTime::parse_rfc3339(bad), None, "{bad}");
+        }
     }
 
     #[test]

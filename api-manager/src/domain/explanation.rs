@@ -34,8 +34,6 @@ pub enum Step {
     TokenNotExpired,
     /// The identity provider behind them.
     Provider,
-    /// Rules that deny an application or a subject.
-    CallerDenyRules,
     /// The application's subscription.
     Subscription,
     /// A backend for this type of key.
@@ -44,6 +42,8 @@ pub enum Step {
     TokenType,
     /// The scopes that the operation asks for.
     Scopes,
+    /// Rules that deny an application or a subject.
+    CallerDenyRules,
     /// That the request can be passed on.
     Passage,
     /// Tiers and what the backend can bear.
@@ -70,11 +70,11 @@ impl Step {
         Self::TokenNotRevoked,
         Self::TokenNotExpired,
         Self::Provider,
-        Self::CallerDenyRules,
         Self::Subscription,
         Self::Endpoint,
         Self::TokenType,
         Self::Scopes,
+        Self::CallerDenyRules,
         Self::Passage,
         Self::Limits,
         Self::RequestBody,
@@ -98,11 +98,11 @@ impl Step {
             Self::TokenNotRevoked => ("token_not_revoked", "credentials that are not revoked"),
             Self::TokenNotExpired => ("token_not_expired", "credentials whose time is not over"),
             Self::Provider => ("identity_provider", "an identity provider that is trusted now"),
-            Self::CallerDenyRules => ("caller_deny_rules", "no deny rule for this application or subject"),
             Self::Subscription => ("subscription", "an active subscription of the application to the API"),
             Self::Endpoint => ("endpoint", "a backend for this type of key"),
             Self::TokenType => ("token_type", "a token of the kind that the operation takes"),
             Self::Scopes => ("scopes", "one of the scopes that the operation asks for, if any"),
+            Self::CallerDenyRules => ("caller_deny_rules", "no deny rule for this application or subject"),
             Self::Passage => ("passage", "a request that can be passed on"),
             Self::Limits => ("limits", "no limit is spent"),
             Self::RequestBody => ("request_body", "a body that comes to its end in time"),

@@ -26,3 +26,7 @@ id_type!(
     /// What one opaque token stands for.
     GrantId
 );
+id_type!(
+    /// A rule that keeps somebody away.
+    DenyRuleId
+);

@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
         if let Some(answer) = self.preflight(request, &path) {
             return Ok(answer);
         }
-        let asked = Arc::new(Asked::of(request, &path));
+        let asked = Arc::new(Asked::of(request, &path, self.pulse.peer));
         self.asked = Some(Arc::clone(&asked));
         let Decision { route, operation: _, key_type, entry, prefix } =
             decision::decide(self.gateway, &asked, &mut self.route).await?;

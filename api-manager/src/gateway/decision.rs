@@ -1,6 +1,7 @@
 //! Whether a request may pass, by one table and one set of facts; asked once of a request, and again for as long as a
 //! live connection lasts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Request};
@@ -8,6 +9,7 @@ use shared_claims::secret::Digest;
 
 use super::Gateway;
 use super::admission::{Presented, Token, admit, presented};
+use super::deny;
 use super::grant_cache::{Cached, CannotLookUp, Entry};
 use super::operations::{Undeclared, is_open};
 use super::refusal::Refusal;
@@ -24,14 +26,16 @@ pub struct Asked {
     pub path: Box<str>,
     /// What it shows.
     pub presented: Presented,
+    /// Where it comes from.
+    pub peer: IpAddr,
 }
 
 impl Asked {
-    /// By a request whose path is `path` in canonical form.
+    /// By a request from `peer` whose path is `path` in canonical form.
     #[must_use]
-    pub fn of<B>(request: &Request<B>, path: &str) -> Self {
+    pub fn of<B>(request: &Request<B>, path: &str, peer: IpAddr) -> Self {
         let presented = presented(request.headers());
-        Self { method: request.method().clone(), path: path.into(), presented }
+        Self { method: request.method().clone(), path: path.into(), presented, peer }
     }
 }
 
@@ -113,6 +117,11 @@ pub fn try_decide(
             Undeclared::Method(allow) => Refusal::MethodNotAllowed(Vec::from_iter(allow).join(", ")),
         })?;
 
+    let now = gateway.app.clock.now();
+    if let Some(rule) = table.deny.denies_place(asked.peer, place.id, now) {
+        return Err(Refusal::PlaceDenied(rule));
+    }
+
     let mut entry = None;
     let token = match asked.presented {
         _ if is_open(operation) => Token::Missing,
@@ -130,7 +139,12 @@ pub fn try_decide(
             entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.grant))
         }
     };
-    let key_type = admit(&table, place, operation, token, gateway.app.clock.now())?;
+    let key_type = admit(&table, place, operation, token, now)?;
+    let caller = entry.as_deref().map(deny::Caller::of);
+    if let Some(rule) = caller.and_then(|caller| table.deny.denies_caller(asked.peer, place.id, caller, now))
+    {
+        return Err(Refusal::CallerDenied(rule));
+    }
     let (route, operation) = (Arc::clone(place), Arc::clone(operation));
     Ok(Step::Decided(Decision { route, operation, key_type, entry, prefix: found.prefix.len() }))
 }

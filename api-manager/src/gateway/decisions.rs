@@ -104,6 +104,13 @@ fn verdict(refusal: &Refusal) -> (Step, &'static str) {
         Refusal::NotFound => (Step::Api, "Check context and version, and whether the API is published."),
         Refusal::ApiBlocked => (Step::State, "Republish the API, or wait until its publisher does."),
         Refusal::MethodNotAllowed(_) => (Step::Operation, DECLARE),
+        Refusal::PlaceDenied(_) => {
+            (Step::DenyRules, "Ask an administrator about the rule: it names the address or the API.")
+        }
+        Refusal::CallerDenied(_) => (
+            Step::CallerDenyRules,
+            "Ask an administrator about the rule: it names the application or the subject.",
+        ),
         Refusal::MissingCredentials => {
             (Step::Credentials, "Send an access token: Authorization: Bearer ACCESS_TOKEN.")
         }

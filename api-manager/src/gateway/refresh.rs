@@ -15,7 +15,9 @@ use super::routes::{RouteTable, Sources};
 use super::usage::Tally;
 use crate::changes::{Change, Notice};
 use crate::domain::revocation::Revocation;
-use crate::storage::{apis, applications, identity_providers, revisions, revocations, subscriptions, tiers};
+use crate::storage::{
+    apis, applications, deny_rules, identity_providers, revisions, revocations, subscriptions, tiers,
+};
 
 /// How often the database is asked what others changed.
 const POLL: Duration = Duration::from_millis(500);
@@ -37,6 +39,7 @@ pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageEr
         applications: applications::list_all(connection)?,
         tiers: tiers::list_all(connection)?,
         identity_providers: identity_providers::list_all(connection)?,
+        deny_rules: deny_rules::list_all(connection)?,
     })
 }
 

@@ -13,6 +13,7 @@ use super::limits::Throttled;
 use super::path::BadPath;
 use super::websocket;
 use crate::domain::application::KeyType;
+use crate::domain::ids::DenyRuleId;
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,12 @@ pub enum Refusal {
     /// The publisher has stopped the API.
     #[error("the API is blocked")]
     ApiBlocked,
+    /// A deny rule keeps this address away, or everybody from this API.
+    #[error("the deny rule {0}")]
+    PlaceDenied(DenyRuleId),
+    /// A deny rule keeps this caller away.
+    #[error("the deny rule {0}")]
+    CallerDenied(DenyRuleId),
     /// There is no Bearer token.
     #[error("no credentials")]
     MissingCredentials,
@@ -125,7 +132,11 @@ impl Refusal {
             | Self::ProviderDisabled
             | Self::TokenType
             | Self::SubscriptionBlocked => StatusCode::UNAUTHORIZED,
-            Self::NotSubscribed | Self::ScopeMissing(_) | Self::NoEndpoint(_) => StatusCode::FORBIDDEN,
+            Self::NotSubscribed
+            | Self::ScopeMissing(_)
+            | Self::NoEndpoint(_)
+            | Self::PlaceDenied(_)
+            | Self::CallerDenied(_) => StatusCode::FORBIDDEN,
             Self::Throttled(throttled) => throttled.status(),
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BackendUnreachable | Self::BackendBroken => StatusCode::BAD_GATEWAY,
@@ -146,6 +157,8 @@ impl Refusal {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::ApiBlocked => "api_blocked",
+            Self::PlaceDenied(_) => "place_denied",
+            Self::CallerDenied(_) => "caller_denied",
             Self::MissingCredentials => "missing_credentials",
             Self::MalformedToken => "malformed_token",
             Self::UnknownToken => "unknown_token",
@@ -188,6 +201,9 @@ impl Refusal {
                 "API blocked",
                 "This API has been blocked temporarily. Please try again later or contact the system administrators.",
             ),
+            Self::PlaceDenied(_) | Self::CallerDenied(_) => {
+                ("900805", "Message blocked", "You have been blocked from accessing the resource")
+            }
             Self::MissingCredentials => (
                 "900902",
                 "Missing Credentials",

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::clients::{Client, Clients, Profile};
 use super::cors;
+use super::deny::DenyTable;
 use super::identity::{About, Told};
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
@@ -18,6 +19,7 @@ use super::usage::Tally;
 use crate::domain::api::transport::Protocol;
 use crate::domain::api::{Api, Timeouts};
 use crate::domain::application::{Application, KeyType};
+use crate::domain::deny::DenyRule;
 use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
 use crate::domain::lifecycle::State;
@@ -39,6 +41,8 @@ pub struct Sources {
     pub tiers: Vec<Tier>,
     /// Every trusted identity provider.
     pub identity_providers: Vec<IdentityProvider>,
+    /// Every deny rule.
+    pub deny_rules: Vec<DenyRule>,
 }
 
 /// The table that requests are served by.
@@ -51,6 +55,8 @@ pub struct RouteTable {
     /// The segments of the longest key of `places`.
     deepest: usize,
     enabled_providers: HashSet<IdentityProviderId>,
+    /// Whom it keeps away.
+    pub deny: DenyTable,
 }
 
 /// An API as the gateway needs it.
@@ -138,6 +144,7 @@ impl RouteTable {
         let mut subscribers = subscribers(&sources, buckets);
 
         let mut table = Self { revision: sources.revision, ..Self::default() };
+        table.deny = DenyTable::compile(&sources.deny_rules);
         let providers = sources.identity_providers.iter().filter(|provider| provider.enabled);
         table.enabled_providers = providers.map(|provider| provider.id).collect();
 

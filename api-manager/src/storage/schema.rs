@@ -148,6 +148,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    deny_rules (id) {
+        id -> Text,
+        ip -> Nullable<Text>,
+        application_id -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        issuer -> Nullable<Text>,
+        api_id -> Nullable<Text>,
+        enabled -> Bool,
+        reason -> Text,
+        expires_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
     backend_keys (generation) {
         generation -> BigInt,
         sealed_key -> Binary,

@@ -5,6 +5,7 @@ mod backend_tls;
 mod bodies;
 mod cors;
 mod decisions;
+mod deny;
 mod forwarding;
 mod frames;
 mod grants;

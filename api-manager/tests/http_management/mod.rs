@@ -8,6 +8,7 @@ mod backend_tls;
 mod callers;
 mod decisions;
 mod deleting;
+mod deny_rules;
 mod other_fields;
 mod starting;
 mod subscriptions;

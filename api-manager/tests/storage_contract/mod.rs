@@ -2,6 +2,7 @@
 
 mod apis;
 mod applications;
+mod deny_rules;
 mod grants;
 mod tables;
 
