@@ -6,6 +6,7 @@
 //! | `/broken/…` | promises a long body and breaks off after its beginning |
 //! | `/stream/…` | sends ten lines, one every 20 ms |
 //! | `/status/{code}/…` | answers with that status, and a challenge of its own with 401 |
+//! | `/endless/…` | sends a line every 20 ms and never ends |
 //! | `/bytes/{mebibytes}/…` | answers with so many MiB |
 //! | `/length/…` | counts the bytes of the request's body |
 //! | anything else | 200, and a report of the request |
@@ -120,7 +121,8 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u16>().ok());
     Ok(match segments.next() {
         Some("broken") => broken(),
-        Some("stream") => lines(),
+        Some("stream") => lines(10),
+        Some("endless") => lines(u64::MAX),
         Some("status") => status(number(segments.next())),
         Some("bytes") => mebibytes(number(segments.next()).unwrap_or(1)),
         Some("length") => length(request).await,
@@ -194,8 +196,8 @@ fn mebibytes(count: u16) -> Response<Body> {
     Response::new(BodyExt::boxed(StreamBody::new(stream::iter(pieces))))
 }
 
-fn lines() -> Response<Body> {
-    let lines = stream::iter(0..10).then(|number| async move {
+fn lines(count: u64) -> Response<Body> {
+    let lines = stream::iter(0..count).then(|number| async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
         Ok::<_, std::io::Error>(Frame::data(Bytes::from(format!("line {number}\n"))))
     });

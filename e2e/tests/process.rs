@@ -86,6 +86,13 @@ impl Server {
         self.wait_until_ready().await;
     }
 
+    /// The same with another value of a setting.
+    pub(crate) async fn starts_again_with(&mut self, key: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != key);
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self.starts_again().await;
+    }
+
     async fn wait_until_ready(&mut self) {
         let (http, deadline) = (Http::new(), Instant::now() + PATIENCE);
         loop {

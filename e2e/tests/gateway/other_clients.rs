@@ -1,7 +1,7 @@
 //! Clients that are not ours: `h2load` of nghttp2, and Python's `websockets`.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use e2e::backend::Backend;
 use serde_json::json;
@@ -9,8 +9,8 @@ use test_support::leave_out;
 
 use super::{Outside, read_and_write};
 
-const PYTHON: &str = "/usr/bin/python3";
-const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/websocket_peer.py");
+pub(super) const PYTHON: &str = "/usr/bin/python3";
+pub(super) const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gateway/websocket_peer.py");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h2load_passes_over_http_2_and_http_1() {
@@ -57,7 +57,7 @@ async fn a_websocket_client_passes_with_everything_it_can_do() {
 }
 
 /// Whether another's program is there; what is missing on a developer's machine may not be missing in CI.
-fn is_there(test: &str, program: &str, arguments: &[&str], package: &str) -> bool {
+pub(super) fn is_there(test: &str, program: &str, arguments: &[&str], package: &str) -> bool {
     let found = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
@@ -66,19 +66,24 @@ fn is_there(test: &str, program: &str, arguments: &[&str], package: &str) -> boo
     is_there
 }
 
+/// The first line that a program says, and those that are still to come.
+pub(super) fn first_line(child: &mut Child) -> (String, Lines<BufReader<ChildStdout>>) {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (lines.next().unwrap().unwrap(), lines)
+}
+
 /// The echoing end; ends with the test.
-struct Peer {
+pub(super) struct Peer {
     child: Child,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Peer {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let mut command = Command::new(PYTHON);
         let mut child = command.args([PEER, "serve"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { port: line.trim().parse().unwrap(), child }
+        let (line, _) = first_line(&mut child);
+        Self { port: line.parse().unwrap(), child }
     }
 }
 

@@ -1,4 +1,5 @@
-"""An independent WebSocket peer: `serve` echoes and prints its port, `call URL TOKEN` talks to it through a gateway."""
+"""An independent WebSocket peer: `serve` echoes and prints its port, `call URL TOKEN` talks to it through a gateway, and
+`hold URL TOKEN` says when it is connected and how that ended."""
 
 import asyncio
 import ssl
@@ -23,11 +24,24 @@ async def serve():
         await asyncio.get_running_loop().create_future()
 
 
-async def call(url, token):
+def connected(url, token):
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     headers = {"Authorization": f"Bearer {token}"}
-    async with websockets.connect(url, ssl=trust, extra_headers=headers, max_size=LARGEST) as socket:
+    return websockets.connect(url, ssl=trust, extra_headers=headers, max_size=LARGEST)
+
+
+async def hold(url, token):
+    async with connected(url, token) as socket:
+        print("open", flush=True)
+        try:
+            await socket.recv()
+        except websockets.ConnectionClosed as closed:
+            print("closed", closed.rcvd.code if closed.rcvd else closed, flush=True)
+
+
+async def call(url, token):
+    async with connected(url, token) as socket:
         assert "permessage-deflate" in socket.response_headers.get("Sec-WebSocket-Extensions", ""), "not compressed"
         for message in ["hello", "Grüße, 世界", b"\x00\xff" * 5, "a" * (1024 * 1024)]:
             await socket.send(message)
@@ -48,4 +62,4 @@ async def call(url, token):
 if sys.argv[1] == "serve":
     asyncio.run(serve())
 else:
-    asyncio.run(call(sys.argv[2], sys.argv[3]))
+    asyncio.run({"call": call, "hold": hold}[sys.argv[1]](sys.argv[2], sys.argv[3]))
