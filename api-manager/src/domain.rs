@@ -12,6 +12,7 @@ pub mod identity_provider;
 pub mod ids;
 pub mod lifecycle;
 pub mod name;
+pub mod openapi;
 pub mod revocation;
 pub mod subscription;
 pub mod tier;

@@ -50,6 +50,8 @@ pub struct Settings {
     pub outbound_ca: Vec<X509>,
     /// Whether a `jwks_uri` may be plain http.
     pub allow_http_jwks: bool,
+    /// Whether a publisher may have an OpenAPI document fetched from a URL.
+    pub allow_openapi_fetch: bool,
     /// The log filter.
     pub log: String,
     /// The log format.
@@ -103,6 +105,7 @@ impl Settings {
             allow_private_backends: loader.flag("allow_private_backends", false),
             outbound_ca: outbound_ca(&mut loader),
             allow_http_jwks: loader.flag("allow_http_jwks", false),
+            allow_openapi_fetch: loader.flag("allow_openapi_fetch", false),
             log: loader.text("log").unwrap_or_else(|| "info".to_owned()),
             log_format: loader.parsed("log_format", LogFormat::Text, "text or json"),
             data_dir,
@@ -140,6 +143,7 @@ impl Settings {
             allow_private_backends: true,
             outbound_ca: Vec::new(),
             allow_http_jwks: true,
+            allow_openapi_fetch: true,
             log: "warn".to_owned(),
             log_format: LogFormat::Text,
         }

@@ -1,5 +1,6 @@
 //! One file for each table: functions on a connection, rows private to the file. Knows diesel, never http or flows.
 
+pub mod api_documents;
 pub mod apis;
 pub mod application_keys;
 pub mod applications;

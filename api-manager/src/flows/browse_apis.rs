@@ -7,7 +7,8 @@ use crate::domain::api::Api;
 use crate::domain::api::search::Search;
 use crate::domain::ids::ApiId;
 use crate::domain::lifecycle::Event;
-use crate::storage::{apis, lifecycle_events};
+use crate::domain::openapi::Document;
+use crate::storage::{api_documents, apis, lifecycle_events};
 
 /// Up to `rows` APIs after the id `after` that answer `search` and that the caller may see.
 ///
@@ -31,6 +32,23 @@ pub async fn search_apis(
 pub async fn find_api(app: &App, actor: &Actor, id: ApiId) -> Result<Api, FlowError> {
     let by = actor.clone();
     app.database.read(move |connection| api_rules::visible(connection, &by, id)).await
+}
+
+/// One API with the OpenAPI document that it was made of, where it was.
+///
+/// # Errors
+/// As [`find_api`].
+pub async fn find_document(
+    app: &App,
+    actor: &Actor,
+    id: ApiId,
+) -> Result<(Api, Option<Document>), FlowError> {
+    let by = actor.clone();
+    let read = app.database.read(move |connection| {
+        let api = api_rules::visible(connection, &by, id)?;
+        Ok::<_, FlowError>((api, api_documents::find(connection, id)?))
+    });
+    read.await
 }
 
 /// One API with what happened to it, the latest 100 moves.

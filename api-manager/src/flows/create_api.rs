@@ -7,7 +7,8 @@ use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::api::{Api, Draft};
-use crate::storage::{apis, revisions};
+use crate::domain::openapi::Document;
+use crate::storage::{api_documents, apis, revisions};
 
 /// Makes an API, not yet published.
 ///
@@ -17,11 +18,31 @@ pub async fn create_api(app: &App, actor: &Actor, draft: Draft, now: UnixTime) -
     api_rules::reachable_backends(&draft.definition, app.settings.allow_private_backends)?;
     api_rules::current_certificates(&draft.definition, now)?;
     let api = draft.into_api(actor.name.clone(), now);
-    insert(app, actor, api, now).await
+    insert(app, actor, (api, None), now).await
 }
 
-/// Adds an API with everything that follows from it.
-pub(super) async fn insert(app: &App, actor: &Actor, api: Api, now: UnixTime) -> Result<Api, FlowError> {
+/// Makes an API of an OpenAPI document, which is kept.
+///
+/// # Errors
+/// As [`create_api`].
+pub async fn import_api(
+    app: &App,
+    actor: &Actor,
+    (draft, document): (Draft, Document),
+    now: UnixTime,
+) -> Result<Api, FlowError> {
+    api_rules::reachable_backends(&draft.definition, app.settings.allow_private_backends)?;
+    let api = draft.into_api(actor.name.clone(), now);
+    insert(app, actor, (api, Some(document)), now).await
+}
+
+/// Adds an API with its document, where it has one, and everything that follows from it.
+pub(super) async fn insert(
+    app: &App,
+    actor: &Actor,
+    (api, document): (Api, Option<Document>),
+    now: UnixTime,
+) -> Result<Api, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
         revisions::bump(connection, revisions::ROUTES)?;
@@ -33,6 +54,9 @@ pub(super) async fn insert(app: &App, actor: &Actor, api: Api, now: UnixTime) ->
                 format!("the context {} has a version {} already", api.context, api.version)
             })
         })?;
+        if let Some(document) = &document {
+            api_documents::keep(connection, api.id, document, now)?;
+        }
         api_rules::take_default(connection, &api, now)?;
         Ok::<_, FlowError>(api)
     });

@@ -3,6 +3,7 @@
 mod backends;
 mod form;
 mod openapi;
+mod openapi_body;
 mod transport;
 mod view;
 
@@ -31,7 +32,20 @@ const READERS: [Right; 4] = [Right::ViewApis, Right::CreateApis, Right::PublishA
 /// The routes and their description.
 #[derive(OpenApi)]
 #[openapi(
-    paths(list, create, read, replace, delete, copy, read_lifecycle, change_lifecycle, describe),
+    paths(
+        list,
+        create,
+        read,
+        replace,
+        delete,
+        copy,
+        read_lifecycle,
+        change_lifecycle,
+        openapi::import,
+        openapi::validate,
+        openapi::describe,
+        openapi::replace
+    ),
     components(schemas(
         ApiView,
         backends::BackendsView,
@@ -45,7 +59,9 @@ const READERS: [Right; 4] = [Right::ViewApis, Right::CreateApis, Right::PublishA
         view::TimeoutsView,
         transport::BackendTlsView,
         LifecycleView,
-        view::EventView
+        view::EventView,
+        openapi::ValidationView,
+        openapi::ProblemView
     ))
 )]
 pub struct Docs;
@@ -53,6 +69,7 @@ pub struct Docs;
 /// Mounts the routes.
 pub fn routes(config: &mut web::ServiceConfig) {
     let one = "/api/v1/apis/{id}";
+    openapi::routes(config);
     config
         .service(
             super::resource_at("/api/v1/apis", "GET, POST")
@@ -70,8 +87,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             super::resource_at("/api/v1/apis/{id}/lifecycle", "GET, POST")
                 .route(web::get().to(read_lifecycle))
                 .route(web::post().to(change_lifecycle)),
-        )
-        .service(super::resource_at("/api/v1/apis/{id}/openapi", "GET").route(web::get().to(describe)));
+        );
 }
 
 /// The APIs that the caller may see.
@@ -236,20 +252,6 @@ async fn change_lifecycle(
     let api =
         flows::change_lifecycle::change_lifecycle(&app, actor, which, sure(action)?, app.clock.now()).await?;
     Ok(shown(api.revision, &ApiView::of(api)))
-}
-
-/// The API's own OpenAPI 3.1 document.
-#[utoipa::path(get, path = "/api/v1/apis/{id}/openapi", tag = "APIs", params(("id" = String, Path)),
-    responses((status = 200, body = Object)))]
-async fn describe(
-    app: web::Data<App>,
-    caller: Caller,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let actor = caller.with_any(&READERS)?;
-    let api = flows::browse_apis::find_api(&app, actor, api_id(&id)?).await?;
-    let token_url = format!("{}/oauth2/token", app.settings.public_url);
-    Ok(shown(api.revision, &openapi::describe(&api, &gateway_url(&app), &token_url)))
 }
 
 /// The gateway is reached under the same host, at its own port.

@@ -66,6 +66,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    api_documents (api_id) {
+        api_id -> Text,
+        document -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     lifecycle_events (id) {
         id -> Text,
         api_id -> Text,

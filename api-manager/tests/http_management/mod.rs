@@ -9,6 +9,7 @@ mod callers;
 mod decisions;
 mod deleting;
 mod deny_rules;
+mod openapi;
 mod other_fields;
 mod starting;
 mod subscriptions;
@@ -101,6 +102,11 @@ impl Manager {
 
     pub(crate) async fn stop(self) {
         self.running.stop().await;
+    }
+
+    pub(crate) async fn send_raw(&self, request: Request<Full<Bytes>>) -> (u16, Bytes) {
+        let answer = self.client.request(request).await.unwrap();
+        (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {

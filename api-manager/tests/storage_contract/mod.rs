@@ -1,5 +1,6 @@
 //! What every table promises, on SQLite and on PostgreSQL, with writers in parallel.
 
+mod api_documents;
 mod apis;
 mod applications;
 mod deny_rules;

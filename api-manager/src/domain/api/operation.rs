@@ -92,7 +92,8 @@ pub fn faults(operations: &[Operation]) -> Vec<(usize, &'static str, &'static st
 }
 
 /// The path with its parameters' names left out: what a request can be told by.
-fn shape(path: &str) -> String {
+#[must_use]
+pub fn shape(path: &str) -> String {
     let plain = |segment: &str| if segment.starts_with('{') { "{}".to_owned() } else { segment.to_owned() };
     path.split('/').map(plain).collect::<Vec<_>>().join("/")
 }
