@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod api;
+pub mod api_key;
 pub mod application;
 pub mod certificate;
 pub mod check;
@@ -13,6 +14,8 @@ pub mod ids;
 pub mod lifecycle;
 pub mod name;
 pub mod openapi;
+pub mod principal;
 pub mod revocation;
+pub mod scheme;
 pub mod subscription;
 pub mod tier;

@@ -1,5 +1,6 @@
 //! One file for each thing that a caller can make happen: load, decide, save, in that order. No actix types.
 
+pub mod api_keys;
 mod api_rules;
 mod audit;
 mod bearer_login;

@@ -1,6 +1,7 @@
 //! One file for each table: functions on a connection, rows private to the file. Knows diesel, never http or flows.
 
 pub mod api_documents;
+pub mod api_keys;
 pub mod apis;
 pub mod application_keys;
 pub mod applications;

@@ -13,6 +13,7 @@ use shared_claims::scope::ScopeSet;
 
 use super::ids::ApiId;
 use super::lifecycle::State;
+use super::scheme::Schemes;
 use transport::Transport;
 pub use upstream::{Backend, Backends};
 
@@ -90,6 +91,8 @@ pub struct Definition {
     pub visibility: Visibility,
     /// Answers preflights and adds CORS headers; `None` leaves CORS to the backend.
     pub cors: Option<Cors>,
+    /// How its callers may prove who they are.
+    pub security: Schemes,
     /// Whether the backend gets a signed JWT about the caller.
     pub backend_jwt: bool,
     /// The most requests a second that reach the backend, over all callers.
@@ -115,6 +118,7 @@ impl Default for Definition {
             tags: Vec::new(),
             visibility: Visibility::Public,
             cors: None,
+            security: Schemes::default(),
             backend_jwt: false,
             max_tps: None,
             timeouts: Timeouts::default(),

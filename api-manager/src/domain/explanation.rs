@@ -34,6 +34,8 @@ pub enum Step {
     TokenNotExpired,
     /// The identity provider behind them.
     Provider,
+    /// Where an API key may be used from.
+    KeyLimits,
     /// The application's subscription.
     Subscription,
     /// A backend for this type of key.
@@ -56,7 +58,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Gateway,
         Self::Request,
         Self::Path,
@@ -70,6 +72,7 @@ impl Step {
         Self::TokenNotRevoked,
         Self::TokenNotExpired,
         Self::Provider,
+        Self::KeyLimits,
         Self::Subscription,
         Self::Endpoint,
         Self::TokenType,
@@ -98,6 +101,7 @@ impl Step {
             Self::TokenNotRevoked => ("token_not_revoked", "credentials that are not revoked"),
             Self::TokenNotExpired => ("token_not_expired", "credentials whose time is not over"),
             Self::Provider => ("identity_provider", "an identity provider that is trusted now"),
+            Self::KeyLimits => ("key_limits", "a call from where the API key may be used"),
             Self::Subscription => ("subscription", "an active subscription of the application to the API"),
             Self::Endpoint => ("endpoint", "a backend for this type of key"),
             Self::TokenType => ("token_type", "a token of the kind that the operation takes"),

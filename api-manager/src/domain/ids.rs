@@ -30,3 +30,7 @@ id_type!(
     /// A rule that keeps somebody away.
     DenyRuleId
 );
+id_type!(
+    /// A key that stands for an application.
+    ApiKeyId
+);

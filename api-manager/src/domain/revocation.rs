@@ -2,7 +2,7 @@
 
 use shared_claims::secret::Digest;
 
-use super::ids::{ApplicationId, GrantId, IdentityProviderId};
+use super::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId};
 
 /// A set of grants, named by what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,4 +31,6 @@ pub enum Revocation {
     },
     /// Everything bought with assertions of one identity provider.
     IdentityProvider(IdentityProviderId),
+    /// One API key.
+    ApiKey(ApiKeyId),
 }

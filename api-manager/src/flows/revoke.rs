@@ -102,6 +102,7 @@ fn named(revocation: &Revocation) -> String {
         Revocation::Subject { subject, issuer: Some(issuer) } => format!("subject {subject} of {issuer}"),
         Revocation::Assertion { issuer, jti } => format!("assertion {jti} of {issuer}"),
         Revocation::IdentityProvider(id) => format!("identity provider {id}"),
+        Revocation::ApiKey(id) => format!("API key {id}"),
     }
 }
 

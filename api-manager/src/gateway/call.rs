@@ -119,12 +119,12 @@ impl<'a> Call<'a> {
     fn assertion(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<HeaderValue>, Refusal> {
         let Some(entry) = entry else { return Ok(None) };
         let Gateway { app, assertions, .. } = &**self.gateway;
-        assertions.header(&app.backend_key, route, &entry.grant, app.clock.now())
+        assertions.header(&app.backend_key, route, &entry.principal, app.clock.now())
     }
 
     /// Takes the call from everything that limits it, the narrowest limit first.
     fn throttle(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<Standing>, Refusal> {
-        let subscriber = entry.and_then(|entry| route.subscribers.get(&entry.grant.application_id));
+        let subscriber = entry.and_then(|entry| route.subscribers.get(&entry.principal.application_id()));
         let (subscription, application) =
             subscriber.map_or((None, None), |one| (one.subscription.as_ref(), one.application.as_ref()));
         let limits = [subscription, application, route.max_tps.as_ref()];

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Request};
-use shared_claims::secret::Digest;
 
 use super::Gateway;
-use super::admission::{Presented, Token, admit, presented};
+use super::admission::{Token, admit};
+use super::credentials::{Choice, Credential, Presented};
 use super::deny;
 use super::grant_cache::{Cached, CannotLookUp, Entry};
 use super::operations::{Undeclared, is_open};
@@ -24,18 +24,16 @@ pub struct Asked {
     pub method: Method,
     /// Its path in canonical form.
     pub path: Box<str>,
-    /// What it shows.
+    /// What it shows, and where it comes from.
     pub presented: Presented,
-    /// Where it comes from.
-    pub peer: IpAddr,
 }
 
 impl Asked {
     /// By a request from `peer` whose path is `path` in canonical form.
     #[must_use]
     pub fn of<B>(request: &Request<B>, path: &str, peer: IpAddr) -> Self {
-        let presented = presented(request.headers());
-        Self { method: request.method().clone(), path: path.into(), presented, peer }
+        let presented = Presented::of(request.headers(), peer);
+        Self { method: request.method().clone(), path: path.into(), presented }
     }
 }
 
@@ -47,7 +45,7 @@ pub struct Decision {
     pub operation: Arc<Operation>,
     /// Which of its backends are meant.
     pub key_type: KeyType,
-    /// What the token stands for, where the operation asks for one.
+    /// What the credentials stand for, where the operation asks for one.
     pub entry: Option<Arc<Entry>>,
     /// The length of the part of the path that led to the API.
     pub prefix: usize,
@@ -57,11 +55,11 @@ pub struct Decision {
 pub enum Step {
     /// To its end.
     Decided(Decision),
-    /// The grant of this token has to be looked up first.
-    Missing(Digest),
+    /// What this stands for has to be looked up first.
+    Missing(Credential),
 }
 
-/// What was looked up: the token's grant, if it has one.
+/// What was looked up: what the credential stands for, if anything.
 pub type Fetched = Option<Arc<Entry>>;
 
 /// Decides. Where the facts have to be fetched first, the decision begins anew after that: the table may have changed
@@ -78,20 +76,20 @@ pub async fn decide(
     loop {
         match try_decide(gateway, asked, fetched.take(), route)? {
             Step::Decided(decision) => return Ok(decision),
-            Step::Missing(digest) => {
-                let found = fetch(gateway, digest).await;
+            Step::Missing(credential) => {
+                let found = fetch(gateway, credential).await;
                 fetched = Some(found.map_err(|CannotLookUp| Refusal::CannotLookUp)?);
             }
         }
     }
 }
 
-/// Asks the database for a grant that the cache does not have.
+/// Finds out what a credential stands for that the cache does not know.
 ///
 /// # Errors
 /// [`CannotLookUp`].
-pub async fn fetch(gateway: &Gateway, digest: Digest) -> Result<Fetched, CannotLookUp> {
-    gateway.grants.look_up(&gateway.app.database, digest).await
+pub async fn fetch(gateway: &Gateway, credential: Credential) -> Result<Fetched, CannotLookUp> {
+    gateway.grants.look_up(&gateway.app, credential).await
 }
 
 /// Decides by the table of now, and by what is remembered or was `fetched`.
@@ -118,30 +116,33 @@ pub fn try_decide(
         })?;
 
     let now = gateway.app.clock.now();
-    if let Some(rule) = table.deny.denies_place(asked.peer, place.id, now) {
+    if let Some(rule) = table.deny.denies_place(asked.presented.from.peer, place.id, now) {
         return Err(Refusal::PlaceDenied(rule));
     }
 
     let mut entry = None;
-    let token = match asked.presented {
-        _ if is_open(operation) => Token::Missing,
-        Presented::Nothing => Token::Missing,
-        Presented::Junk => Token::Malformed,
-        Presented::Token(digest) => {
+    let choice = if is_open(operation) { Choice::Nothing } else { asked.presented.choose(place.security) };
+    let token = match choice {
+        Choice::Nothing => Token::Missing,
+        Choice::Junk => Token::Malformed,
+        Choice::Several => Token::Several,
+        Choice::One(credential) => {
             entry = match fetched {
                 Some(fetched) => fetched,
-                None => match gateway.grants.get(&digest) {
+                None => match gateway.grants.get(&credential) {
                     Cached::Known(entry) => Some(entry),
                     Cached::Unknown => None,
-                    Cached::Miss => return Ok(Step::Missing(digest)),
+                    Cached::Miss => return Ok(Step::Missing(credential)),
                 },
             };
-            entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.grant))
+            let from = &asked.presented.from;
+            entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.principal, from))
         }
     };
     let key_type = admit(&table, place, operation, token, now)?;
     let caller = entry.as_deref().map(deny::Caller::of);
-    if let Some(rule) = caller.and_then(|caller| table.deny.denies_caller(asked.peer, place.id, caller, now))
+    if let Some(rule) =
+        caller.and_then(|caller| table.deny.denies_caller(asked.presented.from.peer, place.id, caller, now))
     {
         return Err(Refusal::CallerDenied(rule));
     }

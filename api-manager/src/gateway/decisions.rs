@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method};
 
 use super::Gateway;
-use super::admission::Presented;
+use super::credentials::Choice;
 use super::decision::Asked;
 use super::grant_cache::Cached;
 use super::operations::is_open;
@@ -11,7 +11,8 @@ use super::refusal::Refusal;
 use super::routes::Route;
 use crate::domain::api::{Operation, OperationAuth};
 use crate::domain::explanation::{Explanation, Finding, Step};
-use crate::domain::grant::Grant;
+use crate::domain::principal::Principal;
+use crate::domain::scheme::Scheme;
 
 /// The longest part of a path that is kept, in characters.
 const LONGEST_PATH: usize = 256;
@@ -61,20 +62,21 @@ fn explain(gateway: &Gateway, refused: &Refused<'_>) -> Explanation {
         if let Some(operation) = operation {
             findings.operation(operation);
         }
-        let entry = match &asked.presented {
-            Presented::Token(digest) => match gateway.grants.get(digest) {
+        let choice = asked.presented.choose(route.security);
+        let entry = match &choice {
+            Choice::One(credential) => match gateway.grants.get(credential) {
                 Cached::Known(entry) => Some(entry),
                 Cached::Unknown | Cached::Miss => None,
             },
-            Presented::Nothing | Presented::Junk => None,
+            Choice::Nothing | Choice::Junk | Choice::Several => None,
         };
         match operation.filter(|operation| is_open(operation)) {
             Some(_) => findings.nobody_asked(),
-            None => findings.credentials(&asked.presented),
+            None => findings.credentials(&choice),
         }
         if let Some(entry) = &entry {
-            explanation.application = Some(entry.grant.application_id);
-            findings.grant(&entry.grant, route, operation);
+            explanation.application = Some(entry.principal.application_id());
+            findings.caller(&entry.principal, route, operation);
         }
     }
     let in_service = found.as_ref().is_some_and(|(_, found)| found.route.is_in_service());
@@ -111,18 +113,22 @@ fn verdict(refusal: &Refusal) -> (Step, &'static str) {
             Step::CallerDenyRules,
             "Ask an administrator about the rule: it names the application or the subject.",
         ),
-        Refusal::MissingCredentials => {
-            (Step::Credentials, "Send an access token: Authorization: Bearer ACCESS_TOKEN.")
+        Refusal::MissingCredentials(_) => {
+            (Step::Credentials, "Send credentials of a scheme that the API's security names.")
         }
-        Refusal::MalformedToken => {
-            (Step::TokenForm, "Send one access token, exactly as the token endpoint issued it.")
+        Refusal::SeveralCredentials => {
+            (Step::Credentials, "Send one kind of credentials, and leave the others out.")
         }
+        Refusal::NotFromHere(_) => {
+            (Step::KeyLimits, "Make a key for calls from there, or call from where the key is good.")
+        }
+        Refusal::MalformedToken => (Step::TokenForm, "Send one token or key, exactly as it was issued."),
         Refusal::UnknownToken => {
-            (Step::TokenKnown, "Get an access token from this API manager's token endpoint.")
+            (Step::TokenKnown, "Get a token or key from this API manager; the key may have been revoked.")
         }
         Refusal::CannotLookUp => (Step::TokenKnown, "Try again in a moment: the database cannot be asked."),
-        Refusal::RevokedToken => (Step::TokenNotRevoked, "Get a new access token."),
-        Refusal::ExpiredToken => (Step::TokenNotExpired, "Get a new access token, or refresh it."),
+        Refusal::RevokedToken => (Step::TokenNotRevoked, "Get a new token."),
+        Refusal::ExpiredToken => (Step::TokenNotExpired, "Get a new token or key."),
         Refusal::ProviderDisabled => {
             (Step::Provider, "Ask an administrator to enable the identity provider.")
         }
@@ -191,43 +197,49 @@ impl Findings {
         }
     }
 
-    fn credentials(&mut self, presented: &Presented) {
-        match presented {
-            Presented::Nothing => self.saw(Step::Credentials, "none"),
-            Presented::Junk => {
+    fn credentials(&mut self, choice: &Choice) {
+        match choice {
+            Choice::Nothing => self.saw(Step::Credentials, "none"),
+            Choice::Several => self.saw(Step::Credentials, "more than one kind"),
+            Choice::Junk => {
                 self.saw(Step::Credentials, "some");
                 self.saw(Step::TokenForm, "something that is no token of ours, or several");
             }
-            Presented::Token(digest) => {
-                self.saw(Step::Credentials, "a Bearer token");
-                let start: String = digest.hex().chars().take(8).collect();
-                self.saw(Step::TokenForm, format!("a token whose SHA-256 begins with {start}"));
+            Choice::One(credential) => {
+                let kind = match credential.scheme {
+                    Scheme::Token => "a Bearer token",
+                    Scheme::ApiKey => "an API key",
+                };
+                self.saw(Step::Credentials, kind);
+                let start: String = credential.digest.hex().chars().take(8).collect();
+                self.saw(Step::TokenForm, format!("one whose SHA-256 begins with {start}"));
             }
         }
     }
 
-    fn grant(&mut self, grant: &Grant, route: &Route, operation: Option<&Operation>) {
-        self.saw(Step::TokenKnown, format!("issued at {}", grant.issued_at.rfc3339()));
-        let revoked = grant.revoked_at.map(|at| format!("revoked at {}", at.rfc3339()));
+    fn caller(&mut self, caller: &Principal, route: &Route, operation: Option<&Operation>) {
+        self.saw(Step::TokenKnown, format!("issued at {}", caller.issued_at().rfc3339()));
+        let revoked = caller.revoked_at().map(|at| format!("revoked at {}", at.rfc3339()));
         self.saw(Step::TokenNotRevoked, revoked.unwrap_or_else(|| "not revoked".to_owned()));
-        self.saw(Step::TokenNotExpired, format!("expires at {}", grant.expires_at.rfc3339()));
-        let origin = grant.lineage.assertion.as_ref();
-        let provider = origin.map_or("none: the application's own token", |origin| &origin.issuer);
+        let ends = caller.expires_at().map(|at| format!("expires at {}", at.rfc3339()));
+        self.saw(Step::TokenNotExpired, ends.unwrap_or_else(|| "never expires".to_owned()));
+        let origin = caller.origin();
+        let provider = origin.map_or("none: the application itself", |origin| &origin.issuer);
         self.saw(Step::Provider, provider);
-        let subscription = match route.subscribers.get(&grant.application_id) {
+        let subscription = match route.subscribers.get(&caller.application_id()) {
             None => "none".to_owned(),
             Some(subscriber) => format!("{}, on the tier {}", subscriber.state.as_str(), subscriber.tier),
         };
         self.saw(Step::Subscription, subscription);
-        self.saw(Step::Endpoint, format!("a {} key", grant.key_type.as_str()));
+        self.saw(Step::Endpoint, format!("a {} key", caller.key_type().as_str()));
         let Some(operation) = operation else { return };
-        let kind = if origin.is_some() { "a person's token" } else { "an application's token" };
+        let kind = if origin.is_some() { "a person's token" } else { "the application's own" };
         let wanted = match operation.auth {
             OperationAuth::Application => "an application's token",
             OperationAuth::Token | OperationAuth::None => "any token",
         };
         self.asked(Step::TokenType, wanted.to_owned(), kind);
-        let (wanted, has) = (&operation.scopes, &grant.scopes);
+        let (wanted, has) = (&operation.scopes, caller.scopes());
         let wanted = if wanted.is_empty() { "none".to_owned() } else { format!("one of: {wanted}") };
         self.asked(Step::Scopes, wanted, if has.is_empty() { "none".to_owned() } else { has.to_string() });
     }

@@ -41,9 +41,9 @@ impl<'c> Caller<'c> {
     /// Behind credentials that are known.
     #[must_use]
     pub fn of(entry: &'c Entry) -> Self {
-        let grant = &entry.grant;
-        let issuer = grant.lineage.assertion.as_ref().map(|origin| &*origin.issuer);
-        Self { application: grant.application_id, subject: &grant.subject, issuer }
+        let caller = &entry.principal;
+        let issuer = caller.origin().map(|origin| &*origin.issuer);
+        Self { application: caller.application_id(), subject: caller.subject(), issuer }
     }
 }
 

@@ -1,29 +1,29 @@
-//! What the gateway remembers of tokens: facts, never verdicts. A hit touches no lock and no database.
+//! What the gateway remembers of credentials: facts, never verdicts. A hit touches no lock and no database.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use log::error;
 use shared_claims::clock::UnixTime;
-use shared_claims::secret::Digest;
-use shared_server::database::{Database, StorageError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::domain::grant::Grant;
+use super::credentials::Credential;
+use super::resolve::resolve;
+use crate::app::App;
+use crate::domain::principal::Principal;
 use crate::domain::revocation::Revocation;
-use crate::storage::grants;
+use crate::domain::scheme::Scheme;
 
 /// Bounds of the cache.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheLimits {
-    /// The most grants that are remembered.
+    /// The most callers that are remembered.
     pub grants: usize,
-    /// The most unknown tokens that are remembered.
+    /// The most unknown credentials that are remembered.
     pub unknown: usize,
-    /// How long a token stays unknown.
+    /// How long a credential stays unknown.
     pub unknown_for: Duration,
     /// The most look-ups at once.
     pub lookups: usize,
@@ -48,15 +48,15 @@ const RECENT: usize = 1_024;
 /// How often a look-up starts again because a revocation overtook it.
 const ATTEMPTS: usize = 3;
 
-/// A remembered grant.
+/// A remembered caller.
 pub struct Entry {
     /// The facts.
-    pub grant: Grant,
+    pub principal: Principal,
     /// The sweep before which it was last used.
     used: AtomicU64,
 }
 
-/// What the cache says of a token.
+/// What the cache says of a credential.
 pub enum Cached {
     /// It stands for this.
     Known(Arc<Entry>),
@@ -68,7 +68,7 @@ pub enum Cached {
 
 /// The database could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the grant cannot be looked up now")]
+#[error("the credential cannot be looked up now")]
 pub struct CannotLookUp;
 
 type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
@@ -76,11 +76,11 @@ type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
 /// The cache.
 pub struct GrantCache {
     limits: CacheLimits,
-    known: papaya::HashMap<Digest, Arc<Entry>>,
+    known: papaya::HashMap<Credential, Arc<Entry>>,
     /// Until when, in milliseconds since `started`.
-    unknown: papaya::HashMap<Digest, u64>,
+    unknown: papaya::HashMap<Credential, u64>,
     /// The look-ups in flight; touched by misses only.
-    lookups: Mutex<HashMap<Digest, watch::Receiver<Option<Answer>>>>,
+    lookups: Mutex<HashMap<Credential, watch::Receiver<Option<Answer>>>>,
     feed: Mutex<Feed>,
     /// When the revocation feed was last read to its end, in milliseconds since `started`.
     fed_at: AtomicU64,
@@ -113,52 +113,52 @@ impl GrantCache {
         }
     }
 
-    /// What is remembered of a token.
+    /// What is remembered of a credential.
     #[must_use]
-    pub fn get(&self, digest: &Digest) -> Cached {
+    pub fn get(&self, credential: &Credential) -> Cached {
         let now = self.milliseconds();
         // Without the feed, a revocation made elsewhere would go unheard: the database has to be asked each time.
         if !self.is_fed(now) {
             return Cached::Miss;
         }
-        if let Some(entry) = self.known.pin().get(digest) {
+        if let Some(entry) = self.known.pin().get(credential) {
             let sweep = self.sweeps.load(Ordering::Relaxed);
             if entry.used.load(Ordering::Relaxed) != sweep {
                 entry.used.store(sweep, Ordering::Relaxed);
             }
             return Cached::Known(Arc::clone(entry));
         }
-        match self.unknown.pin().get(digest) {
+        match self.unknown.pin().get(credential) {
             Some(until) if now < *until => Cached::Unknown,
             _ => Cached::Miss,
         }
     }
 
-    /// Asks the database, once for all who ask for the same token at the same time.
+    /// Finds out, once for all who ask for the same credential at the same time.
     ///
     /// # Errors
     /// [`CannotLookUp`].
-    pub async fn look_up(self: &Arc<Self>, database: &Database, digest: Digest) -> Answer {
+    pub async fn look_up(self: &Arc<Self>, app: &Arc<App>, credential: Credential) -> Answer {
         let mut answer = {
             let mut lookups = lock(&self.lookups);
             // Another's look-up may have ended since the caller missed.
-            match self.get(&digest) {
+            match self.get(&credential) {
                 Cached::Known(entry) => return Ok(Some(entry)),
                 Cached::Unknown => return Ok(None),
                 Cached::Miss => {}
             }
-            if let Some(answer) = lookups.get(&digest) {
+            if let Some(answer) = lookups.get(&credential) {
                 answer.clone()
             } else if lookups.len() >= self.limits.lookups {
                 return Err(CannotLookUp);
             } else {
                 let (tell, answer) = watch::channel(None);
-                lookups.insert(digest, answer.clone());
+                lookups.insert(credential, answer.clone());
                 // A task of its own: the one who asked first may hang up, and the others still want to know.
-                let ends = EndsLookup { cache: Arc::clone(self), digest };
-                let database = database.clone();
+                let ends = EndsLookup { cache: Arc::clone(self), credential };
+                let app = Arc::clone(app);
                 tokio::spawn(async move {
-                    let answer = ends.cache.ask(&database, ends.digest).await;
+                    let answer = ends.cache.ask(&app, ends.credential).await;
                     drop(ends);
                     tell.send_replace(Some(answer));
                 });
@@ -171,58 +171,46 @@ impl GrantCache {
         }
     }
 
-    async fn ask(&self, database: &Database, digest: Digest) -> Answer {
+    async fn ask(&self, app: &App, credential: Credential) -> Answer {
         for _ in 0..ATTEMPTS {
             let heard = lock(&self.feed).heard;
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let found =
-                database.read(move |connection| grants::find_by_access_digest(connection, &digest)).await;
-            match found {
-                Err(why) => {
-                    if !matches!(why, StorageError::Busy) {
-                        error!(cause = why.to_string().as_str(); "a grant cannot be looked up");
-                    }
-                    return Err(CannotLookUp);
-                }
-                Ok(None) => {
-                    self.remember_unknown(digest);
-                    return Ok(None);
-                }
-                Ok(Some(grant)) => {
-                    if let Some(entry) = self.keep(grant, heard) {
-                        return Ok(Some(entry));
-                    }
-                }
+            let Some(principal) = resolve(app, credential).await? else {
+                self.remember_unknown(credential);
+                return Ok(None);
+            };
+            if let Some(entry) = self.keep(credential, principal, heard) {
+                return Ok(Some(entry));
             }
         }
         Err(CannotLookUp)
     }
 
-    /// Remembers a grant that was read when `heard` revocations had been heard; `None` where one that came since may
-    /// speak of this grant, which must then be read again: the late insert would undo it.
-    fn keep(&self, grant: Grant, heard: u64) -> Option<Arc<Entry>> {
+    /// Remembers a caller that was read when `heard` revocations had been heard; `None` where one that came since may
+    /// speak of this caller, who must then be read again: the late insert would undo it.
+    fn keep(&self, credential: Credential, principal: Principal, heard: u64) -> Option<Arc<Entry>> {
         let feed = lock(&self.feed);
         let missed = usize::try_from(feed.heard.saturating_sub(heard)).unwrap_or(usize::MAX);
         let overtaken = missed > feed.recent.len()
-            || feed.recent.iter().rev().take(missed).any(|revocation| speaks_of(revocation, &grant));
+            || feed.recent.iter().rev().take(missed).any(|revocation| principal.is_taken_back_by(revocation));
         if overtaken {
             return None;
         }
         let used = AtomicU64::new(self.sweeps.load(Ordering::Relaxed));
-        let entry = Arc::new(Entry { grant, used });
+        let entry = Arc::new(Entry { principal, used });
         // A full cache serves whom it has; the sweep makes room within a second.
         if self.known.len() < self.limits.grants + self.limits.grants / 8 {
-            self.known.pin().insert(entry.grant.access_digest, Arc::clone(&entry));
+            self.known.pin().insert(credential, Arc::clone(&entry));
         }
         // Held until here, so that a revocation is either in `recent` above or finds the entry.
         drop(feed);
         Some(entry)
     }
 
-    fn remember_unknown(&self, digest: Digest) {
+    fn remember_unknown(&self, credential: Credential) {
         if self.unknown.len() < self.limits.unknown {
             let bound = u64::try_from(self.limits.unknown_for.as_millis()).unwrap_or(u64::MAX);
-            self.unknown.pin().insert(digest, self.milliseconds().saturating_add(bound));
+            self.unknown.pin().insert(credential, self.milliseconds().saturating_add(bound));
         }
     }
 
@@ -237,10 +225,10 @@ impl GrantCache {
             }
         }
         if let Revocation::Token(digest) = revocation {
-            self.known.pin().remove(digest);
+            self.known.pin().remove(&Credential { scheme: Scheme::Token, digest: *digest });
             return;
         }
-        self.known.pin().retain(|_, entry| !speaks_of(revocation, &entry.grant));
+        self.known.pin().retain(|_, entry| !entry.principal.is_taken_back_by(revocation));
     }
 
     /// Forgets everything.
@@ -276,7 +264,7 @@ impl GrantCache {
 
         let full = self.known.len() > self.limits.grants;
         if full || sweep % 30 == 29 {
-            self.known.pin().retain(|_, entry| now < entry.grant.expires_at);
+            self.known.pin().retain(|_, entry| !entry.principal.has_expired(now));
         }
         let excess = self.known.len().saturating_sub(self.limits.grants);
         if excess > 0 {
@@ -294,13 +282,13 @@ impl GrantCache {
         }
     }
 
-    /// The number of grants that are remembered.
+    /// The number of callers that are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether no grant is remembered.
+    /// Whether no caller is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
@@ -325,31 +313,12 @@ impl GrantCache {
 /// Ends a look-up even where it panics: nobody may wait for it for ever.
 struct EndsLookup {
     cache: Arc<GrantCache>,
-    digest: Digest,
+    credential: Credential,
 }
 
 impl Drop for EndsLookup {
     fn drop(&mut self) {
-        lock(&self.cache.lookups).remove(&self.digest);
-    }
-}
-
-/// Whether `revocation` takes `grant` back.
-fn speaks_of(revocation: &Revocation, grant: &Grant) -> bool {
-    let origin = grant.lineage.assertion.as_ref();
-    match revocation {
-        Revocation::Token(digest) => grant.access_digest == *digest,
-        Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
-        Revocation::Application(id) => grant.application_id == *id,
-        Revocation::Key(key) => grant.consumer_key == *key,
-        Revocation::Subject { subject, issuer } => {
-            grant.subject == *subject
-                && issuer.as_ref().is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))
-        }
-        Revocation::Assertion { issuer, jti } => {
-            origin.is_some_and(|origin| origin.issuer == *issuer && origin.jti.as_ref() == Some(jti))
-        }
-        Revocation::IdentityProvider(id) => origin.is_some_and(|origin| origin.identity_provider_id == *id),
+        lock(&self.cache.lookups).remove(&self.credential);
     }
 }
 

@@ -84,6 +84,7 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::scheme::Schemes;
     use crate::gateway::path::BadPath;
 
     #[test]
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn every_refusal_has_the_code_that_its_cause_asks_for() {
         for (refusal, code) in [
-            (Refusal::MissingCredentials, 16),
+            (Refusal::MissingCredentials(Schemes::default()), 16),
             (Refusal::NotSubscribed, 7),
             (Refusal::NotFound, 12),
             (Refusal::BackendUnreachable, 14),

@@ -8,6 +8,7 @@ use http::header::{
 };
 use http::{Request, Version};
 
+use super::credentials::API_KEY;
 use super::refusal::Refusal;
 
 /// The header by which a request is found again.
@@ -195,7 +196,7 @@ pub fn from_backend(headers: &mut HeaderMap, version: Version, request_id: &Head
 
 /// Takes out what would tell a backend of us, of the caller or of the path in our name.
 pub(super) fn remove_misleading(headers: &mut HeaderMap) {
-    for name in OTHER_PATHS.iter().chain([&ASSERTION, &FORWARDED, &REAL_IP]) {
+    for name in OTHER_PATHS.iter().chain([&ASSERTION, &API_KEY, &FORWARDED, &REAL_IP]) {
         headers.remove(name);
     }
     // CGI-style backends cannot tell `x_y` from `x-y`, so the first would pass for the second (D19).

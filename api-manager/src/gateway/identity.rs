@@ -1,6 +1,6 @@
 //! Who calls, told to the backend in a JWT of ours: `X-JWT-Assertion`.
 //!
-//! The claims are JSON inside base64url: nothing that a name holds can become a header. A JWT is signed once for each grant
+//! The claims are JSON inside base64url: nothing that a name holds can become a header. A JWT is signed once for each caller
 //! and API, and sent again until it is nearly over or the table has changed.
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::routes::{Route, Subscriber};
 use crate::backend_key::BackendKey;
 use crate::domain::api::Api;
 use crate::domain::application::{Application, KeyType};
-use crate::domain::grant::Grant;
-use crate::domain::ids::{ApiId, ApplicationId, GrantId};
+use crate::domain::ids::{ApiId, ApplicationId};
+use crate::domain::principal::{Principal, PrincipalId};
 
 /// The longest life of such a JWT, in seconds.
 const LIFETIME: i64 = 900;
@@ -64,7 +64,7 @@ impl Told {
 /// The JWTs that are good for another call.
 pub struct Assertions {
     issuer: String,
-    kept: papaya::HashMap<(GrantId, ApiId), Arc<Kept>>,
+    kept: papaya::HashMap<(PrincipalId, ApiId), Arc<Kept>>,
 }
 
 struct Kept {
@@ -80,7 +80,7 @@ impl Assertions {
         Self { issuer, kept: papaya::HashMap::new() }
     }
 
-    /// The header for a call with `grant`, where the API wants one.
+    /// The header for a call of `caller`, where the API wants one.
     ///
     /// # Errors
     /// [`Refusal::Fault`] where it cannot be signed: a backend that relies on it must not be called without.
@@ -88,25 +88,27 @@ impl Assertions {
         &self,
         key: &BackendKey,
         route: &Route,
-        grant: &Grant,
+        caller: &Principal,
         now: UnixTime,
     ) -> Result<Option<HeaderValue>, Refusal> {
         let Some(told) = &route.told else { return Ok(None) };
-        let place = (grant.id, route.id);
+        let place = (caller.id(), route.id);
         if let Some(kept) = self.kept.pin().get(&place)
             && now < kept.renew_at
             && kept.revision == told.revision
         {
             return Ok(Some(kept.value.clone()));
         }
-        let subscriber = route.subscribers.get(&grant.application_id).ok_or(Refusal::Fault)?;
-        let expires_at = grant.expires_at.min(now.plus(LIFETIME));
-        let claims = self.claims(told, route.id, subscriber, grant, now, expires_at)?;
+        let subscriber = route.subscribers.get(&caller.application_id()).ok_or(Refusal::Fault)?;
+        let end = caller.expires_at();
+        let latest = now.plus(LIFETIME);
+        let expires_at = end.map_or(latest, |end| end.min(latest));
+        let claims = self.claims(told, route.id, subscriber, caller, now, expires_at)?;
         let signed = key.sign(&claims).map_err(|_| Refusal::Fault)?;
         let mut value = HeaderValue::try_from(signed).map_err(|_| Refusal::Fault)?;
         value.set_sensitive(true);
-        // Near the grant's own end a new one would end no later.
-        let at_end = expires_at == grant.expires_at;
+        // Near the caller's own end a new one would end no later.
+        let at_end = Some(expires_at) == end;
         let renew_at = if at_end { expires_at } else { expires_at.minus(MARGIN) };
         let kept = Kept { value: value.clone(), renew_at, revision: told.revision };
         if self.kept.len() < MOST {
@@ -120,23 +122,21 @@ impl Assertions {
         told: &Told,
         api: ApiId,
         subscriber: &Subscriber,
-        grant: &Grant,
+        caller: &Principal,
         now: UnixTime,
         expires_at: UnixTime,
     ) -> Result<Value, Refusal> {
         let about = subscriber.about.as_ref().ok_or(Refusal::Fault)?;
-        let origin = grant.lineage.assertion.as_ref();
+        let origin = caller.origin();
         let mut claims = json!({
             "iss": self.issuer,
-            "sub": grant.subject,
+            "sub": caller.subject(),
             "aud": api.to_string(),
             "iat": now.0,
             "exp": expires_at.0,
             "jti": Uuid::now_v7().to_string(),
-            "countersign_grant": grant.id.to_string(),
-            "countersign_family": grant.lineage.family.to_string(),
         });
-        let keytype = match grant.key_type {
+        let keytype = match caller.key_type() {
             KeyType::Production => "PRODUCTION",
             KeyType::Sandbox => "SANDBOX",
         };
@@ -153,12 +153,21 @@ impl Assertions {
             ("usertype", if origin.is_some() { "APPLICATION_USER" } else { "APPLICATION" }.to_owned()),
         ];
         let members = claims.as_object_mut().ok_or(Refusal::Fault)?;
+        match caller {
+            Principal::Grant(grant) => {
+                members.insert("countersign_grant".to_owned(), grant.id.to_string().into());
+                members.insert("countersign_family".to_owned(), grant.lineage.family.to_string().into());
+            }
+            Principal::ApiKey { key, .. } => {
+                members.insert("countersign_api_key".to_owned(), key.id.to_string().into());
+            }
+        }
         for (name, value) in dialect {
             members.insert(format!("http://wso2.org/claims/{name}"), value.into());
         }
         // A person's name means something only together with who vouched for it.
         if let Some(origin) = origin {
-            members.insert("http://wso2.org/claims/enduser".to_owned(), grant.subject.clone().into());
+            members.insert("http://wso2.org/claims/enduser".to_owned(), caller.subject().into());
             members.insert("countersign_issuer".to_owned(), origin.issuer.clone().into());
         }
         Ok(claims)

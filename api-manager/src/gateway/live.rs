@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use shared_claims::secret::Digest;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Gateway;
+use super::credentials::Credential;
 use super::decision::{Asked, Fetched, Step, fetch, try_decide};
 use super::grant_cache::CannotLookUp;
 use super::refusal::Refusal;
@@ -41,8 +41,8 @@ impl Watch {
     /// # Errors
     /// The rule that refuses.
     pub async fn check(&self) -> Result<(), Refusal> {
-        let Some(digest) = self.check_with(None)? else { return Ok(()) };
-        match fetch(&self.gateway, digest).await {
+        let Some(credential) = self.check_with(None)? else { return Ok(()) };
+        match fetch(&self.gateway, credential).await {
             Ok(entry) => {
                 self.untold.store(0, Ordering::Relaxed);
                 self.check_with(Some(entry)).map(|_| ())
@@ -53,13 +53,13 @@ impl Watch {
         }
     }
 
-    /// Decides by the table and the facts of now; the digest where the facts have to be fetched first.
-    fn check_with(&self, fetched: Option<Fetched>) -> Result<Option<Digest>, Refusal> {
+    /// Decides by the table and the facts of now; the credential where the facts have to be fetched first.
+    fn check_with(&self, fetched: Option<Fetched>) -> Result<Option<Credential>, Refusal> {
         match try_decide(&self.gateway, &self.asked, fetched, &mut None)? {
             // Another API has taken its place.
             Step::Decided(decision) if decision.route.id != self.api => Err(Refusal::NotFound),
             Step::Decided(_) => Ok(None),
-            Step::Missing(digest) => Ok(Some(digest)),
+            Step::Missing(credential) => Ok(Some(credential)),
         }
     }
 }

@@ -9,11 +9,14 @@ use http::{HeaderValue, Response, StatusCode};
 use shared_claims::scope::ScopeSet;
 
 use super::bodies::Outgoing;
+use super::challenge;
 use super::limits::Throttled;
 use super::path::BadPath;
 use super::websocket;
+use crate::domain::api_key::NotFromHere;
 use crate::domain::application::KeyType;
 use crate::domain::ids::DenyRuleId;
+use crate::domain::scheme::Schemes;
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,9 +48,12 @@ pub enum Refusal {
     /// A deny rule keeps this caller away.
     #[error("the deny rule {0}")]
     CallerDenied(DenyRuleId),
-    /// There is no Bearer token.
+    /// There is nothing of what the API takes.
     #[error("no credentials")]
-    MissingCredentials,
+    MissingCredentials(Schemes),
+    /// There is more than one kind of credentials.
+    #[error("more than one kind of credentials")]
+    SeveralCredentials,
     /// What came is not in the form of a token of ours.
     #[error("the token is malformed")]
     MalformedToken,
@@ -60,6 +66,9 @@ pub enum Refusal {
     /// The token's time is over.
     #[error("the token has expired")]
     ExpiredToken,
+    /// The key is good, but not for calls from there.
+    #[error("the key is not for calls from there")]
+    NotFromHere(NotFromHere),
     /// The identity provider behind the token is not trusted now.
     #[error("the identity provider is disabled or gone")]
     ProviderDisabled,
@@ -118,13 +127,15 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Path(BadPath::TooLong) => StatusCode::URI_TOO_LONG,
-            Self::Malformed(_) | Self::Path(_) | Self::UploadBroken => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Path(_) | Self::UploadBroken | Self::SeveralCredentials => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::ApiBlocked | Self::CannotLookUp => StatusCode::SERVICE_UNAVAILABLE,
-            Self::MissingCredentials
+            Self::MissingCredentials(_)
             | Self::MalformedToken
             | Self::UnknownToken
             | Self::RevokedToken
@@ -136,7 +147,8 @@ impl Refusal {
             | Self::ScopeMissing(_)
             | Self::NoEndpoint(_)
             | Self::PlaceDenied(_)
-            | Self::CallerDenied(_) => StatusCode::FORBIDDEN,
+            | Self::CallerDenied(_)
+            | Self::NotFromHere(_) => StatusCode::FORBIDDEN,
             Self::Throttled(throttled) => throttled.status(),
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BackendUnreachable | Self::BackendBroken => StatusCode::BAD_GATEWAY,
@@ -159,7 +171,10 @@ impl Refusal {
             Self::ApiBlocked => "api_blocked",
             Self::PlaceDenied(_) => "place_denied",
             Self::CallerDenied(_) => "caller_denied",
-            Self::MissingCredentials => "missing_credentials",
+            Self::MissingCredentials(_) => "missing_credentials",
+            Self::SeveralCredentials => "several_credentials",
+            Self::NotFromHere(NotFromHere::Address) => "address_not_allowed",
+            Self::NotFromHere(NotFromHere::Referer) => "referer_not_allowed",
             Self::MalformedToken => "malformed_token",
             Self::UnknownToken => "unknown_token",
             Self::RevokedToken => "revoked_token",
@@ -204,11 +219,21 @@ impl Refusal {
             Self::PlaceDenied(_) | Self::CallerDenied(_) => {
                 ("900805", "Message blocked", "You have been blocked from accessing the resource")
             }
-            Self::MissingCredentials => (
-                "900902",
-                "Missing Credentials",
-                "Invalid Credentials. Make sure your API invocation call has a header: 'Authorization: Bearer ACCESS_TOKEN'",
+            Self::MissingCredentials(schemes) => {
+                let wanted = challenge::wanted(*schemes);
+                let description =
+                    format!("Invalid Credentials. Make sure your API invocation call has {wanted}");
+                return ("900902", "Missing Credentials", description);
+            }
+            Self::SeveralCredentials => (
+                "400",
+                "Bad Request",
+                "The request shows more than one kind of credentials. Send exactly one of them.",
             ),
+            // Which addresses and pages the key is for is its owner's secret.
+            Self::NotFromHere(_) => {
+                ("900908", "Resource forbidden", "Access forbidden for the invocations with this key")
+            }
             Self::MalformedToken
             | Self::UnknownToken
             | Self::RevokedToken
@@ -276,7 +301,7 @@ impl Refusal {
                 "{REALM}, error=\"insufficient_scope\", error_description=\"the token has none of the scopes\", \
                  scope=\"{scopes}\""
             )),
-            Self::MissingCredentials => Some(REALM.to_owned()),
+            Self::MissingCredentials(_) => Some(REALM.to_owned()),
             _ if self.status() == StatusCode::UNAUTHORIZED => {
                 let description = match self {
                     Self::TokenType => "the operation takes application tokens only",
@@ -333,52 +358,4 @@ fn capitalised(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn challenge(refusal: &Refusal) -> String {
-        let response = refusal.response();
-        response.headers().get(WWW_AUTHENTICATE).map_or("", |value| value.to_str().unwrap()).to_owned()
-    }
-
-    #[test]
-    fn missing_credentials_are_challenged_without_an_error() {
-        assert_eq!(challenge(&Refusal::MissingCredentials), REALM);
-        assert_eq!(Refusal::MissingCredentials.words().0, "900902");
-    }
-
-    #[test]
-    fn an_invalid_token_is_named_as_such_whatever_is_wrong_with_it() {
-        let all =
-            [Refusal::UnknownToken, Refusal::ExpiredToken, Refusal::RevokedToken, Refusal::ProviderDisabled];
-        for refusal in all {
-            assert_eq!(challenge(&refusal), challenge(&Refusal::MalformedToken));
-            assert_eq!(refusal.words(), Refusal::MalformedToken.words());
-            assert!(challenge(&refusal).contains("error=\"invalid_token\""));
-        }
-    }
-
-    #[test]
-    fn a_missing_scope_is_named() {
-        let refusal = Refusal::ScopeMissing(ScopeSet::parse("b a").unwrap());
-        assert!(challenge(&refusal).ends_with("scope=\"a b\""));
-        assert!(challenge(&refusal).contains("error=\"insufficient_scope\""));
-    }
-
-    #[test]
-    fn every_401_and_403_carries_a_challenge_and_nothing_else_does() {
-        for refusal in [
-            Refusal::TokenType,
-            Refusal::SubscriptionBlocked,
-            Refusal::NotSubscribed,
-            Refusal::NoEndpoint(KeyType::Sandbox),
-        ] {
-            assert!(challenge(&refusal).starts_with("Bearer realm="), "{refusal:?}");
-        }
-        for refusal in
-            [Refusal::NotFound, Refusal::BackendTimeout, Refusal::CannotLookUp, Refusal::ApiBlocked]
-        {
-            assert_eq!(challenge(&refusal), "", "{refusal:?}");
-        }
-    }
-}
+mod tests;

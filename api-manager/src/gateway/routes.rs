@@ -23,6 +23,7 @@ use crate::domain::deny::DenyRule;
 use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
 use crate::domain::lifecycle::State;
+use crate::domain::scheme::Schemes;
 use crate::domain::subscription::{Subscription, SubscriptionState};
 use crate::domain::tier::{Limit, Tier};
 
@@ -75,6 +76,8 @@ pub struct Route {
     pub cors: Option<cors::Policy>,
     /// What its backends can bear.
     pub max_tps: Option<Limited>,
+    /// How callers may prove who they are.
+    pub security: Schemes,
     /// Whether the caller's `Authorization` is passed on.
     pub forward_authorization: bool,
     /// How long the backend may take.
@@ -265,6 +268,7 @@ impl Route {
             cors: definition.cors.as_ref().map(|cors| cors::Policy::compile(cors, &definition.operations)),
             max_tps: None,
             told: None,
+            security: definition.security,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
             websockets: clients.get(Profile::of(definition).for_websockets()),

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::Gateway;
 use super::bodies::Outgoing;
 use super::call::Call;
+use super::challenge;
 use super::connection::Pulse;
 use super::cors;
 use super::decisions::{self, Refused};
@@ -71,6 +72,7 @@ pub async fn serve(
         if is_grpc {
             response.extensions_mut().insert(grpc::Status::of(&refusal));
         }
+        challenge::tell(route.as_ref().map(|route| route.security), response.headers_mut());
         response
     });
     if let Some(request) = request

@@ -4,6 +4,7 @@ mod backends;
 mod form;
 mod openapi;
 mod openapi_body;
+mod security;
 mod transport;
 mod view;
 

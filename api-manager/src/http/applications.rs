@@ -1,5 +1,6 @@
 //! `/api/v1/applications`: developers own applications.
 
+mod api_keys;
 mod keys;
 mod view;
 
@@ -14,7 +15,7 @@ use super::caller::Caller;
 use super::resource::{created, description, gone, listed, name, named, shown};
 use crate::app::App;
 use crate::domain::actor::Right;
-use crate::domain::application::{DEFAULT_LIFETIME, Draft, LIFETIMES};
+use crate::domain::application::{DEFAULT_LIFETIME, Draft, KeyType, LIFETIMES};
 use crate::domain::ids::ApplicationId;
 use crate::flows;
 use view::ApplicationView;
@@ -33,9 +34,12 @@ use view::ApplicationView;
         keys::read,
         keys::replace,
         keys::delete,
-        keys::rotate
+        keys::rotate,
+        api_keys::list,
+        api_keys::make,
+        api_keys::revoke
     ),
-    components(schemas(ApplicationView, view::KeyView))
+    components(schemas(ApplicationView, view::KeyView, api_keys::ApiKeyView))
 )]
 pub struct Docs;
 
@@ -54,6 +58,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route(web::delete().to(delete)),
         );
     keys::routes(config);
+    api_keys::routes(config);
 }
 
 /// The caller's applications, `DefaultApplication` among them; an administrator sees everybody's.
@@ -139,4 +144,12 @@ fn draft(fields: &mut Fields) -> Draft {
 
 fn application_id(text: &str) -> Result<ApplicationId, Problem> {
     named(ApplicationId::parse(text), "application")
+}
+
+/// A type of key that must be there.
+fn key_type(fields: &mut Fields) -> Option<KeyType> {
+    if !fields.has("key_type") {
+        fields.blame("key_type", "is required");
+    }
+    fields.word("key_type", &[("production", KeyType::Production), ("sandbox", KeyType::Sandbox)])
 }

@@ -8,7 +8,7 @@ use shared_server::database::{AnyConnection, StorageError};
 
 use super::schema::revocations;
 use super::unreadable;
-use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
+use crate::domain::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
 
 /// Adds a revocation to the feed, in the transaction that revokes.
@@ -100,6 +100,7 @@ fn spell(revocation: &Revocation) -> Result<(&'static str, String), StorageError
             ("assertion", json(serde_json::to_string(&value))?)
         }
         Revocation::IdentityProvider(id) => ("identity_provider", id.to_string()),
+        Revocation::ApiKey(id) => ("api_key", id.to_string()),
     })
 }
 
@@ -116,6 +117,7 @@ fn read(kind: &str, value: &str) -> Result<Revocation, StorageError> {
             .ok()
             .map(|Assertion { issuer, jti }| Revocation::Assertion { issuer, jti }),
         "identity_provider" => IdentityProviderId::parse(value).map(Revocation::IdentityProvider),
+        "api_key" => ApiKeyId::parse(value).map(Revocation::ApiKey),
         _ => None,
     };
     revocation.ok_or_else(|| unreadable("revocations", "value"))

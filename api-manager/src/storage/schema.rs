@@ -173,6 +173,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        application_id -> Text,
+        name -> Text,
+        key_type -> Text,
+        digest -> Binary,
+        expires_at -> Nullable<BigInt>,
+        allowed_ips -> Text,
+        allowed_referers -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     backend_keys (generation) {
         generation -> BigInt,
         sealed_key -> Binary,

@@ -1,5 +1,6 @@
 //! The real gateway on a port of the system's choice, with its storage filled by hand and backends of the tests' own.
 
+mod api_keys;
 mod backend;
 mod backend_tls;
 mod bodies;

@@ -2,6 +2,7 @@
 
 mod actors;
 mod api_fields;
+mod api_keys;
 mod apis;
 mod applications;
 mod backend_tls;

@@ -1,6 +1,7 @@
 //! What every table promises, on SQLite and on PostgreSQL, with writers in parallel.
 
 mod api_documents;
+mod api_keys;
 mod apis;
 mod applications;
 mod deny_rules;
@@ -17,6 +18,7 @@ use api_manager::domain::api::{
 };
 use api_manager::domain::application::{self, Application};
 use api_manager::domain::lifecycle::State;
+use api_manager::domain::scheme::{Scheme, Schemes};
 use api_manager::domain::subscription::Subscription;
 use api_manager::storage::{apis as api_table, applications as application_table, subscriptions};
 use shared_claims::clock::UnixTime;
@@ -129,6 +131,7 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
             allow_headers: vec!["X-A".to_owned()],
             allow_credentials: true,
         }),
+        security: Schemes::of(&Scheme::ALL),
         backend_jwt: true,
         max_tps: Some(7),
         timeouts: Timeouts { connect: 1_000, first_byte: 2_000, idle: 3_000 },

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use shared_claims::scope::ScopeSet;
 
 use super::*;
 use crate::domain::api::Backends;
+use crate::domain::api_key::{Draft, NotFromHere, generate};
+use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, IdentityProviderId};
+use crate::domain::scheme::Schemes;
 use crate::gateway::routes::tests::{World, api, grant, provider};
 
 const NOW: UnixTime = UnixTime(1_000);
@@ -15,6 +17,10 @@ const NOW: UnixTime = UnixTime(1_000);
 struct Case {
     world: World,
     grant: Grant,
+}
+
+fn here() -> CalledFrom {
+    CalledFrom { peer: "192.0.2.1".parse().unwrap(), page: None }
 }
 
 /// A token that passes, to be spoilt by one thing at a time.
@@ -36,8 +42,12 @@ impl Case {
         admit(&table, route, &operation, token, NOW)
     }
 
+    fn principal(&self) -> Principal {
+        Principal::Grant(self.grant.clone())
+    }
+
     fn verdict(&self) -> Result<KeyType, Refusal> {
-        self.admit(Token::Known(&self.grant), |_| {})
+        self.admit(Token::Known(&self.principal(), &here()), |_| {})
     }
 }
 
@@ -49,15 +59,19 @@ fn a_live_grant_of_a_subscribed_application_passes() {
 #[test]
 fn a_token_has_to_be_there_well_formed_and_known() {
     let case = case();
-    assert_eq!(case.admit(Token::Missing, |_| {}), Err(Refusal::MissingCredentials));
+    assert_eq!(case.admit(Token::Missing, |_| {}), Err(Refusal::MissingCredentials(Schemes::default())));
     assert_eq!(case.admit(Token::Malformed, |_| {}), Err(Refusal::MalformedToken));
+    assert_eq!(case.admit(Token::Several, |_| {}), Err(Refusal::SeveralCredentials));
     assert_eq!(case.admit(Token::Unknown, |_| {}), Err(Refusal::UnknownToken));
 }
 
 #[test]
 fn an_open_operation_asks_for_nothing() {
     let case = case();
-    for token in [Token::Missing, Token::Malformed, Token::Unknown, Token::Known(&case.grant)] {
+    let (principal, here) = (case.principal(), here());
+    for token in
+        [Token::Missing, Token::Malformed, Token::Several, Token::Unknown, Token::Known(&principal, &here)]
+    {
         assert_eq!(
             case.admit(token, |operation| operation.auth = OperationAuth::None),
             Ok(KeyType::Production)
@@ -125,7 +139,9 @@ fn a_key_type_without_a_backend_is_refused() {
 #[test]
 fn an_operation_for_applications_refuses_people() {
     let mut case = case();
-    let ask = |case: &Case| case.admit(Token::Known(&case.grant), |o| o.auth = OperationAuth::Application);
+    let ask = |case: &Case| {
+        case.admit(Token::Known(&case.principal(), &here()), |o| o.auth = OperationAuth::Application)
+    };
     assert_eq!(ask(&case), Err(Refusal::TokenType));
     case.grant.lineage.assertion = None;
     assert!(ask(&case).is_ok());
@@ -135,42 +151,42 @@ fn an_operation_for_applications_refuses_people() {
 fn any_one_of_the_scopes_will_do() {
     let mut case = case();
     let wanted = ScopeSet::parse("read write").unwrap();
-    let ask = |case: &Case| case.admit(Token::Known(&case.grant), |o| o.scopes = wanted.clone());
+    let ask =
+        |case: &Case| case.admit(Token::Known(&case.principal(), &here()), |o| o.scopes = wanted.clone());
     case.grant.scopes = ScopeSet::parse("rea reads").unwrap();
     assert_eq!(ask(&case), Err(Refusal::ScopeMissing(wanted.clone())));
     case.grant.scopes = ScopeSet::parse("other write").unwrap();
     assert!(ask(&case).is_ok());
 }
 
-fn read(values: &[&[u8]]) -> Presented {
-    let mut headers = HeaderMap::new();
-    for value in values {
-        headers.append(AUTHORIZATION, http::HeaderValue::from_bytes(value).unwrap());
-    }
-    presented(&headers)
-}
-
 #[test]
-fn the_scheme_is_read_in_any_case_and_the_token_as_bytes() {
-    let token = "0190e0a4-0000-7000-8000-000000000000";
-    let expected = Presented::Token(Digest::of(token.as_bytes()));
-    for value in [format!("Bearer {token}"), format!("bearer {token}"), format!("BEARER   {token}")] {
-        assert_eq!(read(&[value.as_bytes()]), expected, "{value}");
-    }
-    for value in ["Bearer", "Bearer ", "bearer x", "Bearer \u{e9}"] {
-        assert_eq!(read(&[value.as_bytes()]), Presented::Junk, "{value}");
-    }
-    let value = format!("Bearer {token}");
-    assert_eq!(read(&[value.as_bytes(), value.as_bytes()]), Presented::Junk);
-    assert_eq!(read(&[b"Basic eDp5"]), Presented::Nothing);
-    assert_eq!(read(&[]), Presented::Nothing);
-}
+fn an_api_key_stands_for_its_application_and_has_no_scopes() {
+    let mut case = case();
+    let draft = Draft {
+        name: "key".to_owned(),
+        key_type: KeyType::Production,
+        expires_in: Some(10),
+        allowed_ips: Vec::new(),
+        allowed_referers: Vec::new(),
+    };
+    let made = NOW.minus(9);
+    let mut key = draft.into_key(case.grant.application_id, &generate().unwrap(), made);
+    let ask = |case: &Case, key: &crate::domain::api_key::ApiKey, change: fn(&mut Operation)| {
+        case.admit(Token::Known(&Principal::of_api_key(key.clone()), &here()), change)
+    };
+    let scoped: fn(&mut Operation) = |o| o.scopes = ScopeSet::parse("read").unwrap();
+    assert_eq!(ask(&case, &key, |_| {}), Ok(KeyType::Production));
+    assert_eq!(ask(&case, &key, |o| o.auth = OperationAuth::Application), Ok(KeyType::Production));
+    assert!(matches!(ask(&case, &key, scoped), Err(Refusal::ScopeMissing(_))));
 
-proptest! {
-    #[test]
-    fn no_header_panics(value in proptest::collection::vec(0x20_u8..0x7f, 0..80)) {
-        read(&[&value]);
-    }
+    key.allowed_ips = vec![crate::domain::deny::AddressRange::parse("192.0.2.2").unwrap()];
+    assert_eq!(ask(&case, &key, |_| {}), Err(Refusal::NotFromHere(NotFromHere::Address)));
+    key.expires_at = Some(NOW);
+    assert_eq!(ask(&case, &key, |_| {}), Err(Refusal::ExpiredToken));
+    key.expires_at = None;
+    key.allowed_ips.clear();
+    case.world.subscribes(key.application_id, SubscriptionState::Blocked);
+    assert_eq!(ask(&case, &key, |_| {}), Err(Refusal::SubscriptionBlocked));
 }
 
 #[test]

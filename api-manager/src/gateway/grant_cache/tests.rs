@@ -1,6 +1,9 @@
 //! Late inserts, revocations, bounds.
 
 use super::*;
+use shared_claims::secret::Digest;
+
+use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, IdentityProviderId};
 use crate::gateway::routes::tests::grant;
 
@@ -8,8 +11,20 @@ fn any_grant() -> Grant {
     grant(ApplicationId::generate(), IdentityProviderId::generate())
 }
 
+fn credential(digest: Digest) -> Credential {
+    Credential { scheme: Scheme::Token, digest }
+}
+
 fn is_known(cache: &GrantCache, grant: &Grant) -> bool {
-    matches!(cache.get(&grant.access_digest), Cached::Known(_))
+    matches!(cache.get(&credential(grant.access_digest)), Cached::Known(_))
+}
+
+fn keep(cache: &GrantCache, grant: &Grant, heard: u64) -> Option<Arc<Entry>> {
+    cache.keep(credential(grant.access_digest), Principal::Grant(grant.clone()), heard)
+}
+
+fn speaks_of(revocation: &Revocation, grant: &Grant) -> bool {
+    Principal::Grant(grant.clone()).is_taken_back_by(revocation)
 }
 
 #[test]
@@ -19,10 +34,10 @@ fn a_grant_read_before_a_revocation_of_it_is_not_kept_after() {
 
     cache.forget(&Revocation::Token(mine.access_digest));
 
-    assert!(cache.keep(mine.clone(), 0).is_none());
+    assert!(keep(&cache, &mine, 0).is_none());
     assert!(!is_known(&cache, &mine));
-    assert!(cache.keep(other.clone(), 0).is_some());
-    assert!(cache.keep(mine.clone(), 1).is_some());
+    assert!(keep(&cache, &other, 0).is_some());
+    assert!(keep(&cache, &mine, 1).is_some());
     assert!(is_known(&cache, &mine) && is_known(&cache, &other));
 }
 
@@ -37,11 +52,11 @@ fn every_kind_of_revocation_overtakes_its_grants_and_no_others() {
         Revocation::IdentityProvider(origin.identity_provider_id),
     ] {
         let cache = GrantCache::new(CacheLimits::default());
-        cache.keep(mine.clone(), 0).unwrap();
-        cache.keep(other.clone(), 0).unwrap();
+        keep(&cache, &mine, 0).unwrap();
+        keep(&cache, &other, 0).unwrap();
         cache.forget(&revocation);
         assert!(!is_known(&cache, &mine) && is_known(&cache, &other), "{revocation:?}");
-        assert!(cache.keep(mine.clone(), 0).is_none() && cache.keep(other.clone(), 0).is_some());
+        assert!(keep(&cache, &mine, 0).is_none() && keep(&cache, &other, 0).is_some());
     }
     let of_alice = |issuer: Option<&str>| Revocation::Subject {
         subject: "alice".to_owned(),
@@ -67,10 +82,10 @@ fn more_revocations_than_are_remembered_overtake_everything() {
     for _ in 0..=RECENT {
         cache.forget(&Revocation::Token(Digest::of(b"other")));
     }
-    assert!(cache.keep(any_grant(), 0).is_none());
-    assert!(cache.keep(any_grant(), 1).is_some());
+    assert!(keep(&cache, &any_grant(), 0).is_none());
+    assert!(keep(&cache, &any_grant(), 1).is_some());
     cache.clear();
-    assert!(cache.keep(any_grant(), 1_025).is_none());
+    assert!(keep(&cache, &any_grant(), 1_025).is_none());
     assert!(cache.is_empty());
 }
 
@@ -79,7 +94,7 @@ fn a_full_cache_lets_go_of_what_was_unused_for_longest() {
     let cache = GrantCache::new(CacheLimits { grants: 160, ..CacheLimits::default() });
     let all: Vec<Grant> = (0..300).map(|_| any_grant()).collect();
     for grant in &all[..170] {
-        cache.keep(grant.clone(), 0).unwrap();
+        keep(&cache, grant, 0).unwrap();
     }
     for _ in 0..3 {
         cache.sweeps.fetch_add(1, Ordering::Relaxed);
@@ -91,7 +106,7 @@ fn a_full_cache_lets_go_of_what_was_unused_for_longest() {
     assert_eq!(cache.len(), 150);
     assert!(all[..20].iter().all(|grant| is_known(&cache, grant)));
     for grant in &all[170..] {
-        assert!(cache.keep(grant.clone(), 0).is_some());
+        assert!(keep(&cache, grant, 0).is_some());
     }
     assert_eq!(cache.len(), 180);
 }
@@ -100,7 +115,7 @@ fn a_full_cache_lets_go_of_what_was_unused_for_longest() {
 fn what_has_expired_is_swept() {
     let cache = GrantCache::new(CacheLimits::default());
     let grant = any_grant();
-    cache.keep(grant.clone(), 0).unwrap();
+    keep(&cache, &grant, 0).unwrap();
     for _ in 0..30 {
         cache.sweep(grant.expires_at);
     }
@@ -112,12 +127,12 @@ fn an_unknown_token_is_unknown_for_its_time_only_and_memory_is_bounded() {
     let unknown_for = Duration::from_millis(50);
     let cache = GrantCache::new(CacheLimits { unknown: 10, unknown_for, ..CacheLimits::default() });
     for n in 0..100_u8 {
-        cache.remember_unknown(Digest::of(&[n]));
+        cache.remember_unknown(credential(Digest::of(&[n])));
     }
     assert_eq!(cache.unknown.len(), 10);
-    assert!(matches!(cache.get(&Digest::of(&[0])), Cached::Unknown));
+    assert!(matches!(cache.get(&credential(Digest::of(&[0]))), Cached::Unknown));
     std::thread::sleep(unknown_for + Duration::from_millis(5));
-    assert!(matches!(cache.get(&Digest::of(&[0])), Cached::Miss));
+    assert!(matches!(cache.get(&credential(Digest::of(&[0]))), Cached::Miss));
     cache.sweep(UnixTime(0));
     assert_eq!(cache.unknown.len(), 0);
 }
@@ -127,7 +142,7 @@ fn without_the_feed_nothing_that_is_remembered_counts() {
     let trust = Duration::from_millis(50);
     let cache = GrantCache::new(CacheLimits { trust, ..CacheLimits::default() });
     let grant = any_grant();
-    cache.keep(grant.clone(), 0).unwrap();
+    keep(&cache, &grant, 0).unwrap();
     assert!(is_known(&cache, &grant));
     std::thread::sleep(trust + Duration::from_millis(5));
     assert!(!is_known(&cache, &grant));

@@ -4,6 +4,7 @@ use shared_claims::scope::{ScopeSet, is_scope_token};
 use shared_server::fields::Fields;
 
 use super::backends;
+use super::security;
 use crate::domain::api::{
     Cors, Definition, Operation, OperationAuth, Timeouts, Visibility, cors, operation, place,
 };
@@ -73,6 +74,7 @@ fn definition(fields: &mut Fields) -> Definition {
             .word("visibility", &[("public", Visibility::Public), ("private", Visibility::Private)])
             .unwrap_or(Visibility::Public),
         cors: fields.object("cors", read_cors),
+        security: security::read(fields),
         backend_jwt: fields.flag("backend_jwt").unwrap_or(false),
         max_tps: fields.integer("max_tps", 1..=1_000_000).and_then(|most| u32::try_from(most).ok()),
         timeouts: fields.object("timeouts", timeouts).unwrap_or_default(),

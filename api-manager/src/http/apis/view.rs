@@ -7,6 +7,7 @@ use super::backends::BackendsView;
 use super::transport::BackendTlsView;
 use crate::domain::api::{Api, Operation};
 use crate::domain::lifecycle::Event;
+use crate::domain::scheme::Scheme;
 
 /// An API of one version. What is sent to make or replace one has the same members, those that are read-only left out.
 #[derive(Serialize, ToSchema)]
@@ -37,6 +38,8 @@ pub(super) struct ApiView {
     visibility: &'static str,
     /// Null leaves CORS to the backend.
     cors: Option<CorsView>,
+    /// How callers may prove who they are, any of: token (the default, an opaque token), api_key.
+    security: Vec<&'static str>,
     /// Whether the backend gets a signed JWT about the caller.
     backend_jwt: bool,
     /// The most requests a second that reach the backend, over all callers.
@@ -140,6 +143,7 @@ impl ApiView {
                 allow_headers: cors.allow_headers,
                 allow_credentials: cors.allow_credentials,
             }),
+            security: definition.security.iter().map(Scheme::as_str).collect(),
             backend_jwt: definition.backend_jwt,
             max_tps: definition.max_tps,
             timeouts: TimeoutsView {

@@ -7,8 +7,8 @@ use shared_server::fields::Fields;
 use shared_server::listing::Listing;
 use shared_server::problem::Problem;
 
-use super::application_id;
 use super::view::KeyView;
+use super::{application_id, key_type};
 use crate::app::App;
 use crate::domain::actor::Right;
 use crate::domain::application::{KeyType, LONGEST_OVERLAP, check_grant_types};
@@ -58,11 +58,7 @@ pub(super) async fn generate(
     mut fields: Fields,
 ) -> Result<HttpResponse, Problem> {
     let actor = caller.with(Right::Subscribe)?;
-    if !fields.has("key_type") {
-        fields.blame("key_type", "is required");
-    }
-    let key_type =
-        fields.word("key_type", &[("production", KeyType::Production), ("sandbox", KeyType::Sandbox)]);
+    let key_type = key_type(&mut fields);
     let grant_types =
         if fields.has("grant_types") { grant_types(&mut fields) } else { vec![JWT_BEARER.to_owned()] };
     fields.finish()?;

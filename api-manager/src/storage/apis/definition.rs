@@ -7,6 +7,7 @@ use shared_server::database::StorageError;
 use super::backends::BackendsRow;
 use super::transport::TransportRow;
 use crate::domain::api::{Cors, Definition, Operation, OperationAuth, Timeouts, Visibility};
+use crate::domain::scheme::{Scheme, Schemes};
 
 #[derive(Serialize, Deserialize)]
 #[serde(default)]
@@ -18,6 +19,7 @@ struct Row {
     tags: Vec<String>,
     visibility: String,
     cors: Option<CorsRow>,
+    security: Vec<String>,
     backend_jwt: bool,
     max_tps: Option<u32>,
     timeouts: TimeoutsRow,
@@ -37,6 +39,7 @@ impl Default for Row {
             // What cannot be told is shown to as few as possible.
             visibility: Visibility::Private.as_str().to_owned(),
             cors: None,
+            security: spell(Schemes::default()),
             backend_jwt: false,
             max_tps: None,
             timeouts: TimeoutsRow::default(),
@@ -93,6 +96,7 @@ pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
             allow_headers: cors.allow_headers.clone(),
             allow_credentials: cors.allow_credentials,
         }),
+        security: spell(definition.security),
         backend_jwt: definition.backend_jwt,
         max_tps: definition.max_tps,
         timeouts: TimeoutsRow {
@@ -122,6 +126,7 @@ pub(super) fn read(text: &str) -> Option<Definition> {
             allow_headers: cors.allow_headers,
             allow_credentials: cors.allow_credentials,
         }),
+        security: read_schemes(&row.security)?,
         backend_jwt: row.backend_jwt,
         max_tps: row.max_tps,
         timeouts: Timeouts {
@@ -133,6 +138,16 @@ pub(super) fn read(text: &str) -> Option<Definition> {
         default_version: row.default_version,
         transport: row.transport.read()?,
     })
+}
+
+fn spell(schemes: Schemes) -> Vec<String> {
+    schemes.iter().map(|scheme| scheme.as_str().to_owned()).collect()
+}
+
+/// One that is not known makes the row unreadable: leaving it out might leave none.
+fn read_schemes(words: &[String]) -> Option<Schemes> {
+    let schemes: Vec<Scheme> = words.iter().map(|word| Scheme::parse(word)).collect::<Option<_>>()?;
+    Some(Schemes::of(&schemes))
 }
 
 /// The scopes that the operations declare, without building the rest.
