@@ -32,6 +32,7 @@ pub mod refusal;
 pub mod resolve;
 pub mod routes;
 pub mod service;
+pub mod streams;
 pub mod throttle;
 pub mod trailers;
 pub mod tunnel;

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::live::{Live, Watch};
+use super::streams::Held;
 use super::trailers;
 use super::uploads::Progress;
 use super::usage::Ledger;
@@ -60,6 +61,8 @@ pub struct Outgoing {
     content: Content,
     ledger: Option<Ledger>,
     live: Option<Box<Live>>,
+    /// Of the stream that it goes out by, if that is one of HTTP/2.
+    held: Option<Arc<Held>>,
 }
 
 enum Content {
@@ -71,19 +74,28 @@ impl Outgoing {
     /// A body of our own.
     #[must_use]
     pub fn full(text: String) -> Self {
-        Self { content: Content::Ours(Full::new(Bytes::from(text))), ledger: None, live: None }
+        Self { content: Content::Ours(Full::new(Bytes::from(text))), ledger: None, live: None, held: None }
     }
 
     /// The backend's body, which may pause for `limit`; while it moves, so does the exchange with what is uploaded.
     #[must_use]
     pub fn relayed(body: Incoming, limit: Duration, upload: Option<Arc<Progress>>) -> Self {
-        Self { content: Content::Theirs(body, Patience::new(limit), upload), ledger: None, live: None }
+        Self {
+            content: Content::Theirs(body, Patience::new(limit), upload),
+            ledger: None,
+            live: None,
+            held: None,
+        }
     }
 
     /// Keeps `ledger` open until the body is gone.
     #[must_use]
     pub fn with_ledger(mut self, ledger: Ledger) -> Self {
         self.ledger = Some(ledger);
+        self.held = Held::here();
+        if let Some(held) = &self.held {
+            held.begins();
+        }
         self
     }
 
@@ -97,25 +109,18 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        if let Some(live) = &mut this.live
+impl Outgoing {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(live) = &mut self.live
             && let Err(refusal) = live.check(cx)
         {
-            this.live = None;
-            if let Some(ledger) = &this.ledger {
+            self.live = None;
+            if let Some(ledger) = &self.ledger {
                 ledger.withdrawn(refusal.reason());
             }
             return Poll::Ready(Some(Err(refusal.into())));
         }
-        let frame = match &mut this.content {
+        let frame = match &mut self.content {
             Content::Ours(body) => {
                 return Pin::new(body)
                     .poll_frame(cx)
@@ -125,7 +130,7 @@ impl Body for Outgoing {
                 let polled = Pin::new(body).poll_frame(cx);
                 match patience.watch(cx, polled) {
                     Poll::Pending => {
-                        if let Some(live) = &mut this.live {
+                        if let Some(live) = &mut self.live {
                             live.wait(cx);
                         }
                         return Poll::Pending;
@@ -149,18 +154,35 @@ impl Body for Outgoing {
             }
             // The client must see that this is not the end: hyper then cuts the connection, or resets the stream.
             Ok(Some(Err(why))) => {
-                if let Some(ledger) = &mut this.ledger {
+                if let Some(ledger) = &mut self.ledger {
                     ledger.broke_off("the backend broke off");
                 }
                 Some(Err(why.into()))
             }
             Err(stalled) => {
-                if let Some(ledger) = &mut this.ledger {
+                if let Some(ledger) = &mut self.ledger {
                     ledger.broke_off("the backend stalled");
                 }
                 Some(Err(stalled.into()))
             }
         })
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let polled = this.poll_piece(cx);
+        if let Some(held) = &this.held {
+            if polled.is_pending() { held.ends() } else { held.begins() }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -90,7 +90,9 @@ impl<'a> Call<'a> {
         };
         let assertion = self.assertion(&route, entry.as_deref())?;
         let (query, request_id) = (uri.query(), self.request_id);
-        let way = Way { route: &route, key_type, rest, query, hop, websocket, request_id, assertion };
+        let upload_pause = self.gateway.patience.upload;
+        let way =
+            Way { route: &route, key_type, rest, query, hop, websocket, upload_pause, request_id, assertion };
         let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
         self.watch = Some(watch);
         if let Some(standing) = standing {

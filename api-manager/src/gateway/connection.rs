@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 /// How long a client may take over things.
@@ -22,6 +23,8 @@ pub struct Patience {
     pub idle: Duration,
     /// For taking a piece of an answer.
     pub write: Duration,
+    /// Between two pieces of a body.
+    pub upload: Duration,
     /// How often these are looked at.
     pub look: Duration,
 }
@@ -33,6 +36,7 @@ impl Default for Patience {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             write: Duration::from_secs(60),
+            upload: Duration::from_secs(60),
             look: Duration::from_secs(2),
         }
     }
@@ -53,9 +57,16 @@ pub struct Pulse {
     head_since: AtomicU64,
     blocked_since: AtomicU64,
     multiplexed: AtomicBool,
+    begun: AtomicUsize,
+    /// Requests that the client gave up before it was answered.
+    abandoned: AtomicUsize,
+    overrun: Notify,
     /// The rest of a request's body is still on its way to us when we close.
     unread: AtomicBool,
 }
+
+/// A client may give up so many requests before it matters how many it waits for.
+const MOST_ABANDONED: usize = 100;
 
 /// What is to be done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +93,9 @@ impl Pulse {
             head_since: AtomicU64::new(1),
             blocked_since: AtomicU64::new(0),
             multiplexed: AtomicBool::new(false),
+            begun: AtomicUsize::new(0),
+            abandoned: AtomicUsize::new(0),
+            overrun: Notify::new(),
             unread: AtomicBool::new(false),
         })
     }
@@ -91,7 +105,21 @@ impl Pulse {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         self.head_since.store(0, Ordering::Relaxed);
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        InFlight { pulse: Arc::clone(self), answered: false }
+    }
+
+    /// Returns when the client gives up most of what it asks for: each request costs it a few bytes, and us a call to a
+    /// backend (CVE-2023-44487).
+    pub async fn is_overrun(&self) {
+        self.overrun.notified().await;
+    }
+
+    fn gives_up(&self) {
+        let abandoned = self.abandoned.fetch_add(1, Ordering::Relaxed) + 1;
+        if abandoned >= MOST_ABANDONED && abandoned * 2 > self.begun.load(Ordering::Relaxed) {
+            self.overrun.notify_one();
+        }
     }
 
     /// The request is answered before its body was read, so the connection is closed after the answer.
@@ -133,12 +161,25 @@ impl Pulse {
 }
 
 /// A request that is being served; dropped when its answer is out.
-pub struct InFlight(Arc<Pulse>);
+pub struct InFlight {
+    pulse: Arc<Pulse>,
+    answered: bool,
+}
+
+impl InFlight {
+    /// The head of its answer is there.
+    pub fn is_answered(&mut self) {
+        self.answered = true;
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if !self.answered {
+            self.pulse.gives_up();
+        }
+        self.pulse.idle_since.store(self.pulse.now(), Ordering::Relaxed);
+        self.pulse.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

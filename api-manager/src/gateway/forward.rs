@@ -25,9 +25,6 @@ use super::websocket;
 use crate::domain::api::transport::Protocol;
 use crate::domain::application::KeyType;
 
-/// How long a client may pause within its body.
-const UPLOAD_PAUSE: Duration = Duration::from_secs(60);
-
 /// An admitted request's way.
 pub struct Way<'a> {
     /// The API.
@@ -42,6 +39,8 @@ pub struct Way<'a> {
     pub hop: Hop<'a>,
     /// Whether it is the handshake of a WebSocket.
     pub websocket: bool,
+    /// How long the client may pause within its body.
+    pub upload_pause: Duration,
     /// Its id.
     pub request_id: &'a HeaderValue,
     /// Who calls, where the backend wants to hear it.
@@ -53,7 +52,7 @@ pub struct Way<'a> {
 /// # Errors
 /// No answer came, or the client did not send its request to the end.
 pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
-    let Way { route, key_type, rest, query, hop, websocket, request_id, assertion } = way;
+    let Way { route, key_type, rest, query, hop, websocket, upload_pause, request_id, assertion } = way;
     let backend = route.backend(key_type).ok_or(Refusal::BackendUnreachable)?;
     let uri = backend.uri(rest, query).ok_or(Refusal::Fault)?;
 
@@ -80,7 +79,7 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
             trailers::for_http2(&mut parts.headers, takes_trailers);
         }
     }
-    let (body, progress) = Upload::new(body, UPLOAD_PAUSE);
+    let (body, progress) = Upload::new(body, upload_pause);
     let mut request = Request::from_parts(parts, body);
     let mut connected = capture_connection(&mut request);
 

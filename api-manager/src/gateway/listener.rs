@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use log::{debug, warn};
 use openssl::ssl::{Ssl, SslAcceptor};
@@ -16,18 +16,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_openssl::SslStream;
 
-use super::connection::{Pulse, Socket, Verdict};
+use super::connection::{Patience, Pulse, Socket, Verdict};
 use super::cores::Cores;
 use super::service::serve;
+use super::streams::Streams;
 use super::tunnel::Berth;
 use super::{Gateway, GatewayError};
 
 /// Bounds of what one client may send. hyper bounds the number of headers of HTTP/1 at 100.
 const LARGEST_HEAD: usize = 64 * 1_024;
 const MOST_STREAMS: u32 = 128;
+/// Streams of a client that it may have reset before they were looked at, and that we may have reset for their faults.
+const MOST_RESETS: usize = 20;
+const MOST_FAULTS: usize = 200;
+/// What may wait in one stream for its client's window, in bytes.
+const LARGEST_BUFFER: usize = 128 * 1_024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Whether connections are accepted, finished or cut.
@@ -186,7 +192,8 @@ where
             async move { Ok::<_, Infallible>(serve(gateway, pulse, berth, request).await) }
         })
     };
-    let builder = protocols();
+    let builder = protocols(&patience);
+    let mut retired: Option<Instant> = None;
     let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
     let mut looks = interval(patience.look);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -200,9 +207,18 @@ where
             }
             _ = looks.tick() => match pulse.verdict(&patience) {
                 Verdict::Keep => {}
-                Verdict::Retire => connection.as_mut().graceful_shutdown(),
+                // What it has still to take of its answers may stay untaken.
+                Verdict::Retire if retired.is_some_and(|at| at.elapsed() > patience.write) => return,
+                Verdict::Retire => {
+                    retired.get_or_insert_with(Instant::now);
+                    connection.as_mut().graceful_shutdown();
+                }
                 Verdict::Cut => return,
             },
+            () = pulse.is_overrun() => {
+                warn!(peer = pulse.peer.to_string().as_str(); "a client gives up its requests and is cut");
+                return;
+            }
             changed = phase.changed() => {
                 let now = *phase.borrow_and_update();
                 if changed.is_err() || now == Phase::Cutting {
@@ -218,14 +234,17 @@ where
     }
 }
 
-fn protocols() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn protocols(patience: &Patience) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams { limit: patience.write });
     // Its own time-out for heads would also be one for idle connections; `Pulse` tells them apart.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
+        .max_pending_accept_reset_streams(MOST_RESETS)
+        .max_local_error_reset_streams(MOST_FAULTS)
+        .max_send_buf_size(LARGEST_BUFFER)
         .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);

@@ -37,7 +37,7 @@ pub async fn serve(
     request: Request<Incoming>,
 ) -> Response<Outgoing> {
     let started = Instant::now();
-    let in_flight = pulse.begin(request.version() == Version::HTTP_2);
+    let mut in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
@@ -50,6 +50,7 @@ pub async fn serve(
         error!(request_id = text(&request_id); "a request panicked");
         Err(Refusal::Fault)
     });
+    in_flight.is_answered();
     let (route, asked, watch) = (call.route.take(), call.asked.take(), call.watch.take());
     let path = request.as_ref().map_or("", |request| request.uri().path());
     let mut response = answered.unwrap_or_else(|refusal| {
