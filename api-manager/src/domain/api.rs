@@ -97,6 +97,8 @@ pub struct Definition {
     pub backend_jwt: bool,
     /// The most requests a second that reach the backend, over all callers.
     pub max_tps: Option<u32>,
+    /// The tier whose limit all callers of the API share.
+    pub limit_tier: Option<String>,
     /// How long the backend may take.
     pub timeouts: Timeouts,
     /// Whether the caller's `Authorization` header is passed on; never by default.
@@ -121,11 +123,24 @@ impl Default for Definition {
             security: Schemes::default(),
             backend_jwt: false,
             max_tps: None,
+            limit_tier: None,
             timeouts: Timeouts::default(),
             forward_authorization: false,
             default_version: false,
             transport: Transport::default(),
         }
+    }
+}
+
+impl Definition {
+    /// Every tier that is named, and where.
+    pub fn named_tiers(&self) -> impl Iterator<Item = (String, &str)> {
+        let offered = self.tiers.iter().enumerate().map(|(n, tier)| (format!("tiers[{n}]"), tier.as_str()));
+        let shared = self.limit_tier.as_deref().map(|tier| ("limit_tier".to_owned(), tier));
+        let operations = self.operations.iter().enumerate();
+        let of_operations = operations
+            .filter_map(|(n, operation)| Some((format!("operations[{n}].tier"), operation.tier.as_deref()?)));
+        offered.chain(shared).chain(of_operations)
     }
 }
 
@@ -140,6 +155,8 @@ pub struct Operation {
     pub scopes: ScopeSet,
     /// Who may call.
     pub auth: OperationAuth,
+    /// The tier whose limit all callers of the operation share.
+    pub tier: Option<String>,
 }
 
 impl Operation {
@@ -151,6 +168,7 @@ impl Operation {
             path: path.into(),
             scopes: ScopeSet::default(),
             auth: OperationAuth::Token,
+            tier: None,
         }
     }
 }

@@ -50,10 +50,9 @@ pub(super) fn current_certificates(definition: &Definition, now: UnixTime) -> Re
 /// Refuses tiers that there are not.
 pub(super) fn known_tiers(connection: &mut AnyConnection, definition: &Definition) -> Result<(), FlowError> {
     let mut errors = Vec::new();
-    for (place, name) in definition.tiers.iter().enumerate() {
+    for (field, name) in definition.named_tiers() {
         if tiers::find(connection, name)?.is_none() {
-            errors
-                .push(FieldError::new(format!("tiers[{place}]"), "is no tier; GET /api/v1/tiers lists them"));
+            errors.push(FieldError::new(field, "is no tier; GET /api/v1/tiers lists them"));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(FlowError::Fields(errors)) }

@@ -10,7 +10,7 @@ use crate::domain::actor::Actor;
 use crate::domain::tier::UNLIMITED;
 use crate::storage::{apis, revisions, tiers};
 
-/// Removes a tier that no API offers and nobody is on; `Unlimited` stays.
+/// Removes a tier that no API names and nobody is on; `Unlimited` stays.
 ///
 /// # Errors
 /// [`FlowError`]: not there, another version, in use.
@@ -27,8 +27,10 @@ pub async fn delete_tier(
         revisions::bump(connection, revisions::ROUTES)?;
         let tier = tiers::find(connection, &name)?.ok_or(FlowError::NotFound("tier"))?;
         FlowError::unless_current(expected, tier.revision)?;
-        if apis::offer_tier(connection, &name)? {
-            return Err(FlowError::conflict("APIs offer this tier; take it from them first"));
+        if apis::name_tier(connection, &name)? {
+            return Err(FlowError::conflict(
+                "APIs offer this tier or are limited by it; take it from them first",
+            ));
         }
         let deleted = tiers::delete(connection, &name, tier.revision).map_err(|error| match error {
             StorageError::InUse => FlowError::conflict(

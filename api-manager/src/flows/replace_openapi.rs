@@ -31,6 +31,7 @@ pub async fn replace_openapi(
         let revision = present.revision;
         let definition = Definition { operations, ..present.definition };
         let api = Api { definition, updated_at: now, revision: revision + 1, ..present };
+        api_rules::known_tiers(connection, &api.definition)?;
         FlowError::unless_written(apis::update(connection, &api, revision)?)?;
         api_documents::keep(connection, id, &document, now)?;
         Ok::<_, FlowError>(api)

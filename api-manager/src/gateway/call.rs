@@ -20,6 +20,7 @@ use super::path;
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::websocket;
+use crate::domain::api::Operation;
 
 /// A request on its way, and what has become known of it.
 pub struct Call<'a> {
@@ -70,7 +71,7 @@ impl<'a> Call<'a> {
         }
         let asked = Arc::new(Asked::of(request, &path, self.pulse.peer));
         self.asked = Some(Arc::clone(&asked));
-        let Decision { route, operation: _, key_type, entry, prefix } =
+        let Decision { route, operation, key_type, entry, prefix } =
             decision::decide(self.gateway, &asked, &mut self.route).await?;
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
@@ -78,7 +79,7 @@ impl<'a> Call<'a> {
         let watch = Watch::new(Arc::clone(self.gateway), route.id, asked);
         let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
-        let standing = self.throttle(&route, entry.as_deref())?;
+        let standing = self.throttle(&route, &operation, entry.as_deref())?;
         let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
         let hop = Hop {
             peer: self.pulse.peer,
@@ -125,11 +126,17 @@ impl<'a> Call<'a> {
     }
 
     /// Takes the call from everything that limits it, the narrowest limit first.
-    fn throttle(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<Standing>, Refusal> {
+    fn throttle(
+        &self,
+        route: &Route,
+        operation: &Operation,
+        entry: Option<&Entry>,
+    ) -> Result<Option<Standing>, Refusal> {
         let subscriber = entry.and_then(|entry| route.subscribers.get(&entry.principal.application_id()));
         let (subscription, application) =
             subscriber.map_or((None, None), |one| (one.subscription.as_ref(), one.application.as_ref()));
-        let limits = [subscription, application, route.max_tps.as_ref()];
+        let (of_operation, of_api) = (route.shared.of(operation), route.shared.api.as_ref());
+        let limits = [subscription, application, of_operation, of_api, route.max_tps.as_ref()];
         let (now, wall) = (self.gateway.buckets.now(), self.gateway.app.clock.now());
         take_all(limits.into_iter().flatten(), now, wall).map_err(Refusal::Throttled)
     }

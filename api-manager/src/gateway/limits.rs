@@ -1,7 +1,9 @@
-//! What limits a call: the application's tier, the subscription's tier, and what the API's backend can bear.
+//! What limits a call: the tiers of application, subscription, operation and API, and what the API's backend can bear.
 //!
 //! The buckets outlive the tables: a change of an API refills nothing. A table holds them by reference, so that a request
 //! finds its own without a look-up.
+
+pub mod shared;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,8 +30,22 @@ pub enum Key {
     Application(ApplicationId),
     /// Its calls of one API. Not the subscription's id: whoever subscribes anew gets no new bucket.
     Subscription(ApplicationId, ApiId),
+    /// All calls of one operation, by its number.
+    Operation(ApiId, u64),
+    /// All calls of an API, by its tier.
+    ApiTier(ApiId),
     /// All calls that reach an API's backend.
     Api(ApiId),
+}
+
+impl Key {
+    /// Whether other people's calls count as well.
+    fn is_shared(self) -> bool {
+        match self {
+            Self::Application(_) | Self::Subscription(..) => false,
+            Self::Operation(..) | Self::ApiTier(_) | Self::Api(_) => true,
+        }
+    }
 }
 
 /// Every bucket there is.
@@ -118,7 +134,7 @@ pub fn take_all<'l>(
             Ok(remaining) => {
                 let tighter = tightest.is_none_or(|standing| remaining.tokens < standing.remaining);
                 // How busy an API is with other people's calls is not the caller's business.
-                if tighter && !matches!(limited.key, Key::Api(_)) {
+                if tighter && !limited.key.is_shared() {
                     tightest = Some(Standing::of(limited, remaining));
                 }
             }
@@ -185,7 +201,9 @@ impl Throttled {
     pub fn status(&self) -> StatusCode {
         match self.key {
             Key::Api(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Key::Application(_) | Key::Subscription(..) => StatusCode::TOO_MANY_REQUESTS,
+            Key::Application(_) | Key::Subscription(..) | Key::Operation(..) | Key::ApiTier(_) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
         }
     }
 
@@ -195,6 +213,8 @@ impl Throttled {
         match self.key {
             Key::Application(_) => "application_limit",
             Key::Subscription(..) => "subscription_limit",
+            Key::Operation(..) => "operation_limit",
+            Key::ApiTier(_) => "api_limit",
             Key::Api(_) => "api_max_tps",
         }
     }
@@ -207,6 +227,8 @@ impl Throttled {
             (Key::Application(_), true) => ("900809", "Message throttled out"),
             (Key::Subscription(..), false) => ("900804", "Message throttled out"),
             (Key::Subscription(..), true) => ("900807", "Message throttled out"),
+            (Key::Operation(..), _) => ("900802", "Message throttled out"),
+            (Key::ApiTier(_), _) => ("900800", "Message throttled out"),
             (Key::Api(_), _) => return ("900801", "API Limit Reached", BUSY.to_owned()),
         };
         let next = self.next_access_time();

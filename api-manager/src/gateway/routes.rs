@@ -13,6 +13,7 @@ use super::clients::{Client, Clients, Profile};
 use super::cors;
 use super::deny::DenyTable;
 use super::identity::{About, Told};
+use super::limits::shared::Shared;
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
 use super::usage::Tally;
@@ -74,6 +75,8 @@ pub struct Route {
     pub told: Option<Told>,
     /// What it says to pages of other origins; `None` leaves that to the backend.
     pub cors: Option<cors::Policy>,
+    /// What all its callers share.
+    pub shared: Shared,
     /// What its backends can bear.
     pub max_tps: Option<Limited>,
     /// How callers may prove who they are.
@@ -156,6 +159,7 @@ impl RouteTable {
             let mut route = Route::compile(api, clients, tally_of(api));
             route.subscribers = subscribers.remove(&api.id).unwrap_or_default();
             route.told = Told::of(api, sources.revision);
+            route.shared = Shared::compile(api, &sources.tiers, buckets);
             route.max_tps = buckets.by_max_tps(api.id, api.definition.max_tps);
             let route = Arc::new(route);
             let context = api.context.trim_matches('/');
@@ -266,6 +270,7 @@ impl Route {
             operations: Operations::compile(&definition.operations),
             subscribers: HashMap::new(),
             cors: definition.cors.as_ref().map(|cors| cors::Policy::compile(cors, &definition.operations)),
+            shared: Shared::default(),
             max_tps: None,
             told: None,
             security: definition.security,

@@ -148,12 +148,13 @@ pub fn scopes_of_subscribed(
     })
 }
 
-/// Whether any API offers the tier of that name.
+/// Whether any API offers the tier of that name, or is limited by it.
 ///
 /// # Errors
 /// The database failed.
-pub fn offer_tier(connection: &mut AnyConnection, tier: &str) -> Result<bool, StorageError> {
-    Ok(!list(connection, "", 1, |api| api.definition.tiers.iter().any(|offered| offered == tier))?.is_empty())
+pub fn name_tier(connection: &mut AnyConnection, tier: &str) -> Result<bool, StorageError> {
+    let names = |api: &Api| api.definition.named_tiers().any(|(_, named)| named == tier);
+    Ok(!list(connection, "", 1, names)?.is_empty())
 }
 
 /// Adds an API.

@@ -16,6 +16,7 @@ mod http2_backends;
 mod identity;
 mod limits;
 mod live;
+mod operation_limits;
 mod refusals;
 pub mod secure;
 mod smuggling;

@@ -287,3 +287,30 @@ async fn a_body_that_is_no_json_object_is_told_apart_from_a_bad_one() {
     );
     manager.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_all_callers_share_name_tiers_that_there_are_and_keep_them() {
+    let manager = Manager::start().await;
+    let mut body = api("pets");
+    body["limit_tier"] = json!("Nope");
+    body["operations"][0]["tier"] = json!("Neither");
+    let refused = manager.post(&As::admin(), "/api/v1/apis", body.clone()).await;
+    assert_eq!(refused.blamed(), ["limit_tier", "operations[0].tier"]);
+    for name in ["Small", "Tiny"] {
+        let tier = json!({"name": name, "requests": 5, "per_seconds": 60});
+        manager.post(&As::admin(), "/api/v1/tiers", tier).await.made();
+    }
+    body["limit_tier"] = json!("Small");
+    body["operations"][0]["tier"] = json!("Tiny");
+
+    let pets = manager.post(&As::admin(), "/api/v1/apis", body).await.made();
+
+    assert_eq!((&pets["limit_tier"], &pets["operations"][0]["tier"]), (&json!("Small"), &json!("Tiny")));
+    for name in ["Small", "Tiny"] {
+        manager
+            .delete(&As::admin(), &format!("/api/v1/tiers/{name}"))
+            .await
+            .assert_refused(409, "limited by it");
+    }
+    manager.stop().await;
+}

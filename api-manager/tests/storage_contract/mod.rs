@@ -134,6 +134,7 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
         security: Schemes::of(&Scheme::ALL),
         backend_jwt: true,
         max_tps: Some(7),
+        limit_tier: Some("Gold".to_owned()),
         timeouts: Timeouts { connect: 1_000, first_byte: 2_000, idle: 3_000 },
         forward_authorization: true,
         default_version: true,

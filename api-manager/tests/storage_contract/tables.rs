@@ -56,12 +56,18 @@ on_every_stage! {
         assert_eq!(store.write(|c| tiers::delete(c, "Gold", 1)).await, Ok(true));
     }
 
-    async fn a_tier_that_an_api_offers_is_found(stage: Stage) {
+    async fn a_tier_that_an_api_offers_or_is_limited_by_is_found(stage: Stage) {
         let store = Store::on(stage).await;
-        store.keeps_api(api("pets", "1.0")).await;
+        let mut pets = api("pets", "1.0");
+        pets.definition.limit_tier = Some("Small".to_owned());
+        pets.definition.operations[0].tier = Some("Tiny".to_owned());
+        let pets = store.keeps_api(pets).await;
 
-        assert!(store.read(|c| apis::offer_tier(c, "Gold")).await);
-        assert!(!store.read(|c| apis::offer_tier(c, "Silver")).await);
+        for tier in ["Gold", "Small", "Tiny"] {
+            assert!(store.read(move |c| apis::name_tier(c, tier)).await, "{tier}");
+        }
+        assert!(!store.read(|c| apis::name_tier(c, "Silver")).await);
+        assert_eq!(store.read(move |c| apis::find(c, pets.id)).await, Some(pets));
     }
 
     async fn no_move_of_a_revision_is_lost(stage: Stage) {

@@ -76,6 +76,7 @@ fn definition(fields: &mut Fields) -> Definition {
         cors: fields.object("cors", read_cors),
         security: security::read(fields),
         backend_jwt: fields.flag("backend_jwt").unwrap_or(false),
+        limit_tier: fields.text("limit_tier", 60),
         max_tps: fields.integer("max_tps", 1..=1_000_000).and_then(|most| u32::try_from(most).ok()),
         timeouts: fields.object("timeouts", timeouts).unwrap_or_default(),
         forward_authorization: fields.flag("forward_authorization").unwrap_or(false),
@@ -146,7 +147,8 @@ fn read_operation(fields: &mut Fields) -> Operation {
     });
     let auth = OperationAuth::ALL.map(|auth| (auth.as_str(), auth));
     let auth = fields.word("auth", &auth).unwrap_or(OperationAuth::Token);
-    Operation { method, path, scopes: ScopeSet::from_tokens(scopes).unwrap_or_default(), auth }
+    let tier = fields.text("tier", 60);
+    Operation { method, path, scopes: ScopeSet::from_tokens(scopes).unwrap_or_default(), auth, tier }
 }
 
 fn read_cors(fields: &mut Fields) -> Cors {

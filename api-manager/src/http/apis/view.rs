@@ -44,6 +44,8 @@ pub(super) struct ApiView {
     backend_jwt: bool,
     /// The most requests a second that reach the backend, over all callers.
     max_tps: Option<u32>,
+    /// The tier whose limit all callers of the API share.
+    limit_tier: Option<String>,
     timeouts: TimeoutsView,
     /// Whether the caller's Authorization header is passed on.
     forward_authorization: bool,
@@ -74,6 +76,8 @@ pub(super) struct OperationView {
     scopes: Vec<String>,
     /// token (default), application (a token with no person behind it) or none.
     auth: &'static str,
+    /// The tier whose limit all callers of the operation share.
+    tier: Option<String>,
 }
 
 /// What other origins' pages may do.
@@ -146,6 +150,7 @@ impl ApiView {
             security: definition.security.iter().map(Scheme::as_str).collect(),
             backend_jwt: definition.backend_jwt,
             max_tps: definition.max_tps,
+            limit_tier: definition.limit_tier,
             timeouts: TimeoutsView {
                 connect: definition.timeouts.connect,
                 first_byte: definition.timeouts.first_byte,
@@ -175,6 +180,7 @@ impl OperationView {
             method: operation.method,
             path: operation.path,
             auth: operation.auth.as_str(),
+            tier: operation.tier,
         }
     }
 }

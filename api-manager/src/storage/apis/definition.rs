@@ -22,6 +22,7 @@ struct Row {
     security: Vec<String>,
     backend_jwt: bool,
     max_tps: Option<u32>,
+    limit_tier: Option<String>,
     timeouts: TimeoutsRow,
     forward_authorization: bool,
     default_version: bool,
@@ -42,6 +43,7 @@ impl Default for Row {
             security: spell(Schemes::default()),
             backend_jwt: false,
             max_tps: None,
+            limit_tier: None,
             timeouts: TimeoutsRow::default(),
             forward_authorization: false,
             default_version: false,
@@ -50,13 +52,15 @@ impl Default for Row {
     }
 }
 
-/// No defaults: an operation that lost its scopes would be open to more callers than its publisher meant.
+/// No defaults for what guards it: an operation that lost its scopes would be open to more callers than its publisher meant.
 #[derive(Serialize, Deserialize)]
 struct OperationRow {
     method: String,
     path: String,
     scopes: Vec<String>,
     auth: String,
+    #[serde(default)]
+    tier: Option<String>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -99,6 +103,7 @@ pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
         security: spell(definition.security),
         backend_jwt: definition.backend_jwt,
         max_tps: definition.max_tps,
+        limit_tier: definition.limit_tier.clone(),
         timeouts: TimeoutsRow {
             connect: definition.timeouts.connect,
             first_byte: definition.timeouts.first_byte,
@@ -129,6 +134,7 @@ pub(super) fn read(text: &str) -> Option<Definition> {
         security: read_schemes(&row.security)?,
         backend_jwt: row.backend_jwt,
         max_tps: row.max_tps,
+        limit_tier: row.limit_tier,
         timeouts: Timeouts {
             connect: row.timeouts.connect,
             first_byte: row.timeouts.first_byte,
@@ -174,6 +180,7 @@ impl OperationRow {
             path: operation.path.clone(),
             scopes: operation.scopes.iter().map(str::to_owned).collect(),
             auth: operation.auth.as_str().to_owned(),
+            tier: operation.tier.clone(),
         }
     }
 
@@ -183,6 +190,7 @@ impl OperationRow {
             path: self.path,
             scopes: ScopeSet::from_tokens(self.scopes).ok()?,
             auth: OperationAuth::parse(&self.auth)?,
+            tier: self.tier,
         })
     }
 }

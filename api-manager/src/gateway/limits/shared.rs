@@ -1,0 +1,55 @@
+//! Limits that all callers of an API, or of one of its operations, share.
+
+use std::collections::HashMap;
+
+use shared_claims::secret::Digest;
+
+use super::{Buckets, Key, Limited};
+use crate::domain::api::{Api, Operation};
+use crate::domain::tier::{Limit, Tier};
+
+/// What all callers of one API share.
+#[derive(Default)]
+pub struct Shared {
+    /// Over all operations.
+    pub api: Option<Limited>,
+    /// By method and path.
+    operations: HashMap<Box<str>, HashMap<Box<str>, Limited>>,
+}
+
+impl Shared {
+    /// The limits that `api` names among `tiers`.
+    #[must_use]
+    pub fn compile(api: &Api, tiers: &[Tier], buckets: &Buckets) -> Self {
+        let limit = |name: &Option<String>| -> Option<&Limit> {
+            let name = name.as_deref()?;
+            tiers.iter().find(|tier| tier.name == name)?.limit.as_ref()
+        };
+        let definition = &api.definition;
+        let mut shared = Self {
+            api: buckets.by_tier(Key::ApiTier(api.id), limit(&definition.limit_tier)),
+            ..Self::default()
+        };
+        for operation in &definition.operations {
+            let key = Key::Operation(api.id, number(operation));
+            if let Some(limited) = buckets.by_tier(key, limit(&operation.tier)) {
+                let of_method = shared.operations.entry(operation.method.as_str().into()).or_default();
+                of_method.insert(operation.path.as_str().into(), limited);
+            }
+        }
+        shared
+    }
+
+    /// The operation's own limit.
+    #[must_use]
+    pub fn of(&self, operation: &Operation) -> Option<&Limited> {
+        operation.tier.as_ref()?;
+        self.operations.get(operation.method.as_str())?.get(operation.path.as_str())
+    }
+}
+
+/// Tells an operation from the others of its API, the same at every start and in every table.
+fn number(operation: &Operation) -> u64 {
+    let digest = Digest::of(format!("{} {}", operation.method, operation.path).as_bytes());
+    digest.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
