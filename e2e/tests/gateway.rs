@@ -12,13 +12,18 @@ use test_support::Stage;
 
 use crate::process::Server;
 
+mod backends;
 mod decisions;
+mod deny_rules;
 mod identity;
 mod limits;
 mod live;
 mod memory;
+mod openapi;
 mod other_clients;
 mod protocols;
+mod schemes;
+mod shaping;
 mod ssrf;
 
 /// The API manager as a process of its own, whose memory can be looked at, with one API and a token for it.
