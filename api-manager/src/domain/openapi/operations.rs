@@ -40,6 +40,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn item(&mut self, path: &str, item: &Value) {
         let place = step("/paths", path);
+        if !path.starts_with('/') {
+            return self.problems.note(&place, "must begin with a slash");
+        }
         let document = self.document;
         let Some((item, pointer)) = document.resolve(item, place.clone()) else { return };
         let Some(members) = item.as_object() else {
