@@ -1,11 +1,14 @@
 //! What a request handler can reach.
 
+use std::sync::Arc;
+
 use shared_claims::clock::Clock;
 use shared_server::administrator::Administrator;
 use shared_server::database::Database;
 use shared_server::telemetry::Metrics;
 
 use crate::backend_key::BackendKey;
+use crate::backend_states::BackendStates;
 use crate::changes::Changes;
 use crate::decisions::Decisions;
 use crate::issuers::Issuers;
@@ -25,6 +28,8 @@ pub struct App {
     pub issuers: Issuers,
     /// What vouches for callers to backends.
     pub backend_key: BackendKey,
+    /// How backends are doing.
+    pub backend_states: Arc<BackendStates>,
     /// The way to the gateway of this process.
     pub changes: Changes,
     /// The last refusals of the gateway of this process.

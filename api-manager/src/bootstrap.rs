@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::backend_key::{BackendKey, BackendKeyError};
+use crate::backend_states::BackendStates;
 use crate::changes::Changes;
 use crate::decisions::Decisions;
 use crate::flows::housekeeping;
@@ -147,6 +148,7 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
     let decisions = Decisions::default();
     let app = Arc::new(App {
         settings,
+        backend_states: Arc::new(BackendStates::new(clock.clone())),
         clock,
         database,
         administrator,

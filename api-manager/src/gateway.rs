@@ -37,6 +37,7 @@ pub mod throttle;
 pub mod trailers;
 pub mod tunnel;
 pub mod uploads;
+pub mod upstream;
 pub mod usage;
 pub mod websocket;
 
@@ -65,6 +66,8 @@ use limits::Buckets;
 use listener::Phase;
 use refresh::Refresh;
 use routes::RouteTable;
+use upstream::Upstreams;
+use upstream::checks::Checks;
 use usage::{Tally, Usage};
 
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
@@ -100,6 +103,8 @@ pub struct Gateway {
     grants: Arc<GrantCache>,
     clients: Clients,
     buckets: Buckets,
+    upstreams: Upstreams,
+    checks: Checks,
     assertions: Assertions,
     usage: Usage,
     /// Where requests that reach no API are counted.
@@ -183,6 +188,8 @@ pub async fn start_within(
         clients: Clients::new(cores.len(), app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
         buckets: Buckets::new(app.clock.clone()),
+        upstreams: Upstreams::new(Arc::clone(&app.backend_states)),
+        checks: Checks::default(),
         usage: Usage::start(&app.metrics),
         nowhere: Tally::none(),
         patience: limits.patience,

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod backend_key;
+pub mod backend_states;
 pub mod bootstrap;
 pub mod changes;
 pub mod commands;
@@ -16,6 +17,7 @@ pub mod http;
 pub mod issuers;
 pub mod settings;
 pub mod storage;
+pub mod ticker;
 
 pub use bootstrap::{Running, StartError, run};
 pub use settings::Settings;

@@ -5,8 +5,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response, Version};
-use hyper::body::Incoming;
+use http::Request;
 use hyper_util::client::legacy::{self, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::error;
@@ -169,32 +168,6 @@ fn build(connector: Connector, protocol: Protocol) -> Pool {
             .http2_keep_alive_timeout(PING_EVERY);
     }
     builder.build(connector)
-}
-
-/// Sends a request; once more where an HTTP/2 backend says that it has not looked at it, which its GOAWAY does to what
-/// was under way when it stopped. A body is gone after the first time, so only a request without one can be repeated.
-///
-/// # Errors
-/// No answer came.
-pub async fn send(client: &Client, request: Request<Upload>) -> Result<Response<Incoming>, legacy::Error> {
-    let is_repeatable = request.version() == Version::HTTP_2 && matches!(request.body(), Upload::Empty);
-    let again = is_repeatable.then(|| copy(&request));
-    match client.request(request).await {
-        Err(why) if is_unprocessed(&why) => match again {
-            Some(again) => client.request(again).await,
-            None => Err(why),
-        },
-        answered => answered,
-    }
-}
-
-fn copy(request: &Request<Upload>) -> Request<Upload> {
-    let mut again = Request::new(Upload::Empty);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    *again.version_mut() = request.version();
-    *again.headers_mut() = request.headers().clone();
-    again
 }
 
 /// Whether the backend says that it has not looked at the request, so that sending it again does nothing twice: a stream

@@ -9,6 +9,7 @@ use super::grant_cache::Cached;
 use super::operations::is_open;
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::upstream::NoBackend;
 use crate::domain::api::{Operation, OperationAuth};
 use crate::domain::explanation::{Explanation, Finding, Step};
 use crate::domain::principal::Principal;
@@ -148,6 +149,13 @@ fn verdict(refusal: &Refusal) -> (Step, &'static str) {
         Refusal::Throttled(_) => (Step::Limits, "Wait as long as Retry-After says, or choose a wider tier."),
         Refusal::UploadTimeout | Refusal::UploadBroken => {
             (Step::RequestBody, "Send the whole body, without long pauses.")
+        }
+        Refusal::NoBackend(NoBackend::Unavailable) => (
+            Step::Backend,
+            "See why the API's backends fail their health checks, or give one that is drained a weight.",
+        ),
+        Refusal::NoBackend(NoBackend::Busy) => {
+            (Step::Backend, "Try again in a moment, add a backend, or widen the API's circuit breaker.")
         }
         Refusal::BackendUnreachable => {
             (Step::Backend, "See whether the API's backend runs and takes connections from the gateway.")

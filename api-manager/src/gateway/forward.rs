@@ -1,11 +1,14 @@
 //! The way to the backend and back.
 
+use std::error::Error as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HOST;
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -14,13 +17,15 @@ use shared_server::outbound::{ConnectError, connect_error};
 use tokio::time::{Instant, sleep_until};
 
 use super::bodies::Outgoing;
-use super::clients;
+use super::clients::is_unprocessed;
 use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::trailers;
 use super::tunnel::Ends;
 use super::uploads::{Progress, Upload, UploadFault};
+use super::upstream::address::Address;
+use super::upstream::attempts::{Attempts, Failure};
 use super::websocket;
 use crate::domain::api::transport::Protocol;
 use crate::domain::application::KeyType;
@@ -47,43 +52,101 @@ pub struct Way<'a> {
     pub assertion: Option<HeaderValue>,
 }
 
-/// Sends the request to the API's backend, and returns its answer once the head is there.
+impl Way<'_> {
+    /// WebSockets begin in HTTP/1.1.
+    fn protocol(&self) -> Protocol {
+        if self.websocket { Protocol::Http1 } else { self.route.protocol }
+    }
+}
+
+/// Sends the request to one of the API's backends, and to another where that is safe; returns the answer once its head is
+/// there.
 ///
 /// # Errors
 /// No answer came, or the client did not send its request to the end.
 pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
-    let Way { route, key_type, rest, query, hop, websocket, upload_pause, request_id, assertion } = way;
-    let backend = route.backend(key_type).ok_or(Refusal::BackendUnreachable)?;
-    let uri = backend.uri(rest, query).ok_or(Refusal::Fault)?;
+    let Way { route, key_type, websocket, request_id, .. } = way;
+    let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
+    let (mut head, body) = request.into_parts();
+    let mut body = Some(body).filter(|body| !body.is_end_stream());
+    let mut attempts = Attempts::new(route.upstream(key_type), &head.method, body.is_some());
+    let mut attempt = attempts.first().map_err(Refusal::NoBackend)?;
+    prepare(&mut head, &way, attempt.address);
 
-    let client = websocket.then(|| hyper::upgrade::on(&mut request));
-    let (mut parts, body) = request.into_parts();
-    parts.uri = uri;
-    let (http_client, protocol) =
-        if websocket { (&route.websockets, Protocol::Http1) } else { (&route.client, route.protocol) };
-    let takes_trailers = trailers::are_taken(&parts.headers);
-    parts.extensions.clear();
-    headers::to_backend(&mut parts.headers, &hop, &backend.host, request_id, route.forward_authorization);
+    loop {
+        head.uri = attempt.address.uri(way.rest, way.query).ok_or(Refusal::Fault)?;
+        if let Some(host) = head.headers.get_mut(HOST) {
+            *host = attempt.address.host.clone();
+        }
+        let kept = attempts.may_go_on().then(|| head.clone());
+        let (upload, progress) =
+            body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause));
+        let fault = match exchange(&way, Request::from_parts(head, upload), progress.as_ref()).await {
+            Ok(response) => {
+                attempts.answered(&attempt, response.status());
+                let lease = Arc::new(attempt.lease);
+                let mut response = match upgrade.filter(|_| response.status().is_informational()) {
+                    Some(client) => join(response, client, route, request_id),
+                    None => relay(response, route, request_id, progress),
+                };
+                response.extensions_mut().insert(lease);
+                return Ok(response);
+            }
+            Err(Fault::Client(refusal)) => return Err(refusal),
+            Err(Fault::Backend(fault)) => fault,
+        };
+        let (failure, refusal) = fault;
+        attempts.failed(&attempt, failure);
+        drop(attempt);
+        let Some(again) = kept else { return Err(refusal) };
+        let had_body = progress.is_some();
+        body = progress.and_then(|progress| progress.take_unread());
+        let Some(next) = attempts.next(failure, !had_body || body.is_some()) else { return Err(refusal) };
+        (attempt, head) = (next, again);
+    }
+}
+
+/// Makes the client's head that of our request to any backend.
+fn prepare(head: &mut Parts, way: &Way<'_>, address: &Address) {
+    let Way { route, hop, websocket, request_id, assertion, .. } = way;
+    let takes_trailers = trailers::are_taken(&head.headers);
+    head.extensions.clear();
+    headers::to_backend(&mut head.headers, hop, &address.host, request_id, route.forward_authorization);
     if let Some(assertion) = assertion {
-        parts.headers.insert(headers::ASSERTION, assertion);
+        head.headers.insert(headers::ASSERTION, assertion.clone());
     }
-    if websocket {
-        websocket::upgrade(&mut parts.headers);
+    if *websocket {
+        websocket::upgrade(&mut head.headers);
     } else {
-        websocket::no_upgrade(&mut parts.headers);
+        websocket::no_upgrade(&mut head.headers);
     }
-    match protocol {
-        Protocol::Http1 => parts.version = Version::HTTP_11,
+    match way.protocol() {
+        Protocol::Http1 => head.version = Version::HTTP_11,
         Protocol::Http2 => {
-            parts.version = Version::HTTP_2;
-            trailers::for_http2(&mut parts.headers, takes_trailers);
+            head.version = Version::HTTP_2;
+            trailers::for_http2(&mut head.headers, takes_trailers);
         }
     }
-    let (body, progress) = Upload::new(body, upload_pause);
-    let mut request = Request::from_parts(parts, body);
-    let mut connected = capture_connection(&mut request);
+}
 
-    let mut answer = pin!(clients::send(http_client, request));
+/// Why there is no answer of one backend.
+enum Fault {
+    /// It is the client's.
+    Client(Refusal),
+    /// It is the backend's.
+    Backend((Failure, Refusal)),
+}
+
+/// Sends the request to one backend and waits for the head of the answer.
+async fn exchange(
+    way: &Way<'_>,
+    mut request: Request<Upload>,
+    progress: Option<&Arc<Progress>>,
+) -> Result<Response<Incoming>, Fault> {
+    let Way { route, request_id, websocket, .. } = way;
+    let mut connected = capture_connection(&mut request);
+    let client = if *websocket { &route.websockets } else { &route.client };
+    let mut answer = pin!(client.request(request));
     let first_byte = Duration::from_millis(route.timeouts.first_byte.max(1).into());
     // The connector has its own limit; ours for the answer counts from the connection on, or from the last piece of
     // the body that the backend took.
@@ -92,7 +155,7 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
         let mut deadline = Instant::now() + first_byte;
         loop {
             sleep_until(deadline).await;
-            let since = progress.as_ref().map(|progress| progress.backend_has_all_since());
+            let since = progress.map(|progress| progress.backend_has_all_since());
             match since.map(|since| since + first_byte) {
                 Some(later) if later > deadline => deadline = later,
                 _ => return,
@@ -104,35 +167,36 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
         answered = &mut answer => answered,
         () = waiting => {
             warn!(api = route.id.to_string().as_str(), request_id = text(request_id); "the backend did not answer in time");
-            return Err(Refusal::BackendTimeout);
+            return Err(Fault::Backend((Failure::Final, Refusal::BackendTimeout)));
         }
     };
-
-    let response = match answered {
+    match answered {
         Ok(response) if response.status().is_informational() => {
-            let client = client.filter(|_| {
-                response.status() == StatusCode::SWITCHING_PROTOCOLS
-                    && websocket::is_accepted(response.headers())
-            });
-            return Ok(join(response, client.ok_or(Refusal::BackendBroken)?, route, request_id));
+            let is_upgrade = *websocket
+                && response.status() == StatusCode::SWITCHING_PROTOCOLS
+                && websocket::is_accepted(response.headers());
+            if is_upgrade {
+                Ok(response)
+            } else {
+                Err(Fault::Backend((Failure::Final, Refusal::BackendBroken)))
+            }
         }
         Ok(response) if headers::is_misframed(response.headers()) => {
             warn!(api = route.id.to_string().as_str(), request_id = text(request_id); "the backend's answer has two readings");
-            Err(Refusal::BackendBroken)
+            Err(Fault::Backend((Failure::Final, Refusal::BackendBroken)))
         }
         Ok(response) => Ok(response),
         Err(why) => {
-            match progress.as_ref().and_then(|progress| progress.fault()) {
-                Some(UploadFault::Stalled) => return Err(Refusal::UploadTimeout),
-                Some(UploadFault::Broken) => return Err(Refusal::UploadBroken),
+            match progress.and_then(|progress| progress.fault()) {
+                Some(UploadFault::Stalled) => return Err(Fault::Client(Refusal::UploadTimeout)),
+                Some(UploadFault::Broken) => return Err(Fault::Client(Refusal::UploadBroken)),
                 None => {}
             }
             let cause = chain(&why);
             warn!(api = route.id.to_string().as_str(), request_id = text(request_id), cause = cause.as_str(); "no answer from the backend");
-            Err(refusal(&why))
+            Err(Fault::Backend((failure(&why), refusal(&why))))
         }
-    };
-    response.map(|response| relay(response, route, request_id, progress))
+    }
 }
 
 /// The backend's 101, with both ends of the tunnel that follows it.
@@ -176,6 +240,21 @@ fn relay(
     Response::from_parts(parts, Outgoing::relayed(body, idle(route), upload))
 }
 
+fn failure(why: &legacy::Error) -> Failure {
+    if why.is_connect() || connect_error(why).is_some() {
+        return Failure::Unsent;
+    }
+    if is_unprocessed(why) {
+        return Failure::Unprocessed;
+    }
+    let hyper =
+        std::iter::successors(why.source(), |why| (**why).source()).find_map(|why| why.downcast_ref());
+    match hyper {
+        Some(hyper) if hyper::Error::is_parse(hyper) => Failure::Final,
+        _ => Failure::Unanswered,
+    }
+}
+
 fn refusal(why: &legacy::Error) -> Refusal {
     match connect_error(why) {
         Some(ConnectError::Timeout) => Refusal::BackendTimeout,
@@ -192,8 +271,8 @@ fn refusal(why: &legacy::Error) -> Refusal {
 }
 
 /// An error with its causes, for the log.
-fn chain(why: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(why), |why| why.source());
+fn chain(why: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(why), |why| (**why).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -11,16 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shared_claims::clock::{Clock, UnixTime};
-use tokio::time::Instant;
 
 use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::tier::Limit;
+use crate::ticker::{SECOND, Ticker};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-const SECOND: u64 = 1_000_000_000;
 const BUSY: &str = "This API takes no more requests at the moment. Please try again.";
 
 /// What a bucket limits.
@@ -50,8 +49,7 @@ impl Key {
 
 /// Every bucket there is.
 pub struct Buckets {
-    clock: Clock,
-    started: Instant,
+    ticker: Ticker,
     made: Mutex<HashMap<Key, Arc<Bucket>>>,
 }
 
@@ -59,16 +57,13 @@ impl Buckets {
     /// None yet. Their time is monotonic, unless `clock` is moved by hand.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, started: Instant::now(), made: Mutex::default() }
+        Self { ticker: Ticker::new(clock), made: Mutex::default() }
     }
 
     /// The present moment, in nanoseconds.
     #[must_use]
     pub fn now(&self) -> u64 {
-        match &self.clock {
-            Clock::System => u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            Clock::Manual(_) => u64::try_from(self.clock.now().0).unwrap_or(0).saturating_mul(SECOND),
-        }
+        self.ticker.now()
     }
 
     /// The application's or the subscription's bucket with its tier's rate; `None` for a tier without a limit.

@@ -53,14 +53,17 @@ pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     let profiles: HashSet<Profile> =
         sources.apis.iter().flat_map(|api| Profile::all_of(&api.definition)).collect();
     let compiled = tokio::task::spawn_blocking(move || {
-        RouteTable::compile(sources, &compiling.clients, &compiling.buckets, Tally::of)
+        let Gateway { clients, buckets, upstreams, .. } = &*compiling;
+        RouteTable::compile(sources, clients, buckets, upstreams, Tally::of)
     })
     .await;
     let table = compiled.map_err(|_| StorageError::Fault("compiling the table panicked".to_owned()))?;
     info!(revision = table.revision, places = table.len(); "the gateway serves a new table");
+    gateway.checks.follow(&table, &gateway.app.backend_states.ticker);
     gateway.table.store(Arc::new(table));
     gateway.clients.keep_only(&profiles);
     gateway.buckets.forget_unused();
+    gateway.upstreams.forget_unused();
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use super::bodies::Outgoing;
 use super::challenge;
 use super::limits::Throttled;
 use super::path::BadPath;
+use super::upstream::NoBackend;
 use super::websocket;
 use crate::domain::api_key::NotFromHere;
 use crate::domain::application::KeyType;
@@ -99,6 +100,9 @@ pub enum Refusal {
     /// The client's body broke off or is not well-formed.
     #[error("the request body broke off")]
     UploadBroken,
+    /// None of the API's backends takes the request.
+    #[error("{}", .0.reason())]
+    NoBackend(NoBackend),
     /// There is no connection to the backend.
     #[error("the backend cannot be reached")]
     BackendUnreachable,
@@ -134,7 +138,7 @@ impl Refusal {
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::ApiBlocked | Self::CannotLookUp => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ApiBlocked | Self::CannotLookUp | Self::NoBackend(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::MissingCredentials(_)
             | Self::MalformedToken
             | Self::UnknownToken
@@ -189,6 +193,7 @@ impl Refusal {
             Self::CannotLookUp => "cannot_look_up",
             Self::UploadTimeout => "upload_timeout",
             Self::UploadBroken => "upload_broken",
+            Self::NoBackend(why) => why.reason(),
             Self::BackendUnreachable => "backend_unreachable",
             Self::BackendBroken => "backend_broken",
             Self::BackendTimeout => "backend_timeout",
@@ -272,6 +277,7 @@ impl Refusal {
                 "The access token cannot be checked at the moment. Please try again.",
             ),
             Self::UploadTimeout => ("408", "Request Timeout", "The request body did not come in time."),
+            Self::NoBackend(why) => why.words(),
             Self::BackendUnreachable => {
                 ("101503", "Connection failed", "There is no connection to the backend of this API.")
             }
@@ -332,7 +338,7 @@ impl Refusal {
         if let Some(challenge) = self.challenge().and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if *self == Self::CannotLookUp {
+        if matches!(self, Self::CannotLookUp | Self::NoBackend(_)) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if let Self::Throttled(throttled) = self {

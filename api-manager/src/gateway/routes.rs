@@ -2,12 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use http::HeaderValue;
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use log::warn;
-use url::Url;
 
 use super::clients::{Client, Clients, Profile};
 use super::cors;
@@ -16,6 +10,7 @@ use super::identity::{About, Told};
 use super::limits::shared::Shared;
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
+use super::upstream::{Upstream, Upstreams};
 use super::usage::Tally;
 use crate::domain::api::transport::Protocol;
 use crate::domain::api::{Api, Timeouts};
@@ -93,8 +88,8 @@ pub struct Route {
     pub protocol: Protocol,
     /// Where its calls are counted.
     pub tally: Tally,
-    production: Backends,
-    sandbox: Backends,
+    production: Upstream,
+    sandbox: Upstream,
 }
 
 /// An application that has subscribed to an API.
@@ -109,23 +104,6 @@ pub struct Subscriber {
     pub tier: Box<str>,
     /// What backends hear of the application.
     pub about: Option<Arc<About>>,
-}
-
-/// Where an API's traffic goes.
-#[derive(Default)]
-struct Backends {
-    all: Vec<Backend>,
-    turn: AtomicUsize,
-}
-
-/// A backend's base URL, taken apart.
-pub struct Backend {
-    scheme: Scheme,
-    authority: Authority,
-    /// The `Host` header.
-    pub host: HeaderValue,
-    /// Its path as written, for requests that name nothing below it.
-    base: Box<str>,
 }
 
 /// A place in the table.
@@ -145,6 +123,7 @@ impl RouteTable {
         sources: Sources,
         clients: &Clients,
         buckets: &Buckets,
+        upstreams: &Upstreams,
         tally_of: impl Fn(&Api) -> Tally,
     ) -> Self {
         let mut subscribers = subscribers(&sources, buckets);
@@ -156,7 +135,7 @@ impl RouteTable {
 
         let mut defaults: HashMap<String, (&Api, Arc<Route>)> = HashMap::new();
         for api in &sources.apis {
-            let mut route = Route::compile(api, clients, tally_of(api));
+            let mut route = Route::compile(api, clients, upstreams, tally_of(api));
             route.subscribers = subscribers.remove(&api.id).unwrap_or_default();
             route.told = Told::of(api, sources.revision);
             route.shared = Shared::compile(api, &sources.tiers, buckets);
@@ -211,6 +190,11 @@ impl RouteTable {
         self.enabled_providers.contains(&provider)
     }
 
+    /// Every API, in any state.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.places.values()
+    }
+
     /// The number of APIs, in any state.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -252,18 +236,8 @@ fn subscribers(sources: &Sources, buckets: &Buckets) -> HashMap<ApiId, HashMap<A
 }
 
 impl Route {
-    fn compile(api: &Api, clients: &Clients, tally: Tally) -> Self {
+    fn compile(api: &Api, clients: &Clients, upstreams: &Upstreams, tally: Tally) -> Self {
         let definition = &api.definition;
-        let backends = |key_type| {
-            let all = definition.backends.of(key_type).iter().filter_map(|backend| {
-                let backend = Backend::parse(&backend.url);
-                if backend.is_none() {
-                    warn!(api = api.id.to_string().as_str(); "a backend of this API is no http(s) URL and gets no traffic");
-                }
-                backend
-            });
-            Backends { all: all.collect(), turn: AtomicUsize::new(0) }
-        };
         Self {
             id: api.id,
             state: api.state,
@@ -280,8 +254,8 @@ impl Route {
             client: clients.get(Profile::of(definition)),
             protocol: definition.transport.protocol,
             tally,
-            production: backends(KeyType::Production),
-            sandbox: backends(KeyType::Sandbox),
+            production: upstreams.compile(api, KeyType::Production),
+            sandbox: upstreams.compile(api, KeyType::Sandbox),
         }
     }
 
@@ -297,68 +271,16 @@ impl Route {
     /// Whether keys of this type reach anything.
     #[must_use]
     pub fn serves(&self, key_type: KeyType) -> bool {
-        !self.backends(key_type).all.is_empty()
+        !self.upstream(key_type).is_empty()
     }
 
-    /// The backend whose turn it is.
+    /// The backends that keys of this type reach.
     #[must_use]
-    pub fn backend(&self, key_type: KeyType) -> Option<&Backend> {
-        let Backends { all, turn } = self.backends(key_type);
-        match all.as_slice() {
-            [only] => Some(only),
-            several => several.get(turn.fetch_add(1, Ordering::Relaxed).checked_rem(several.len())?),
-        }
-    }
-
-    fn backends(&self, key_type: KeyType) -> &Backends {
+    pub fn upstream(&self, key_type: KeyType) -> &Upstream {
         match key_type {
             KeyType::Production => &self.production,
             KeyType::Sandbox => &self.sandbox,
         }
-    }
-}
-
-impl Backend {
-    /// Takes an `http` or `https` URL apart; user names, passwords, queries and fragments have no place in it.
-    #[must_use]
-    pub fn parse(url: &str) -> Option<Self> {
-        let url = Url::parse(url).ok()?;
-        let scheme = match url.scheme() {
-            "http" => Scheme::HTTP,
-            "https" => Scheme::HTTPS,
-            _ => return None,
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return None;
-        }
-        let host = url.host_str()?;
-        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Some(Self {
-            scheme,
-            host: HeaderValue::try_from(&authority).ok()?,
-            authority: Authority::try_from(authority).ok()?,
-            base: url.path().into(),
-        })
-    }
-
-    /// The URL of `rest` below this backend, with the query byte for byte as it came.
-    #[must_use]
-    pub fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
-        let base =
-            if rest.is_empty() { &*self.base } else { self.base.strip_suffix('/').unwrap_or(&self.base) };
-        let mut target =
-            String::with_capacity(base.len() + rest.len() + query.map_or(0, |q| q.len() + 1) + 1);
-        target.push_str(base);
-        target.push_str(rest);
-        if let Some(query) = query {
-            target.push('?');
-            target.push_str(query);
-        }
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).ok()?);
-        Uri::from_parts(parts).ok()
     }
 }
 

@@ -23,6 +23,7 @@ use super::grpc;
 use super::headers::{self, REQUEST_ID};
 use super::refusal::Refusal;
 use super::tunnel::{Berth, Ends, Tunnel};
+use super::upstream::attempts::Lease;
 use super::usage::Ledger;
 
 /// A body that is read though nobody wants it, in bytes, and how long that may take.
@@ -88,8 +89,10 @@ pub async fn serve(
         policy.tell(origin.as_ref(), response.headers_mut());
     }
     let tally = route.map_or_else(|| gateway.nowhere.clone(), |route| route.tally.clone());
+    let place = response.extensions_mut().remove::<Arc<Lease>>();
     let ledger =
-        Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight);
+        Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight)
+            .holding(place);
     if let Some(ends) = response.extensions_mut().remove::<Ends>() {
         berth.leave(Tunnel::new(ends, pulse, ledger, watch));
         return response;

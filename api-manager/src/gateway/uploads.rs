@@ -1,8 +1,8 @@
 //! Request bodies on their way to a backend: streamed, never collected, and cut where the client stops moving.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Progress {
     /// As `moved`, plus one, for the answer; 0 before it begins.
     answer_moved: AtomicU64,
     fate: AtomicU8,
+    /// The body, where nobody has asked for any of it. Locked when an attempt has failed, not when one goes well.
+    unread: Mutex<Option<Incoming>>,
 }
 
 /// How an upload ended badly.
@@ -43,7 +45,14 @@ impl Progress {
             awaits_client: AtomicBool::new(false),
             answer_moved: AtomicU64::new(0),
             fate: AtomicU8::new(0),
+            unread: Mutex::new(None),
         }
+    }
+
+    /// The body, where the attempt at which it was meant has ended before any of it was asked for.
+    #[must_use]
+    pub fn take_unread(&self) -> Option<Incoming> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn elapsed(&self) -> u64 {
@@ -98,7 +107,9 @@ pub enum Upload {
 
 /// A client's body.
 pub struct Streaming {
-    inner: Incoming,
+    /// Until it is given back.
+    inner: Option<Incoming>,
+    asked_for: bool,
     patience: Patience,
     progress: Arc<Progress>,
 }
@@ -111,8 +122,21 @@ impl Upload {
             return (Self::Empty, None);
         }
         let progress = Arc::new(Progress::new());
-        let streaming = Streaming { inner, patience: Patience::new(limit), progress: Arc::clone(&progress) };
+        let streaming = Streaming {
+            inner: Some(inner),
+            asked_for: false,
+            patience: Patience::new(limit),
+            progress: Arc::clone(&progress),
+        };
         (Self::Streaming(Box::new(streaming)), Some(progress))
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if !self.asked_for && Arc::strong_count(&self.progress) > 1 {
+            *self.progress.unread.lock().unwrap_or_else(PoisonError::into_inner) = self.inner.take();
+        }
     }
 }
 
@@ -125,7 +149,10 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self::Streaming(streaming) = self.get_mut() else { return Poll::Ready(None) };
-        let Streaming { inner, patience, progress } = &mut **streaming;
+        let Streaming { inner: Some(inner), asked_for, patience, progress } = &mut **streaming else {
+            return Poll::Ready(None);
+        };
+        *asked_for = true;
         let polled = Pin::new(inner).poll_frame(cx);
         let mut watched = patience.watch(cx, polled);
         if let Poll::Ready(Err(_)) = watched
@@ -164,14 +191,16 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(streaming) => streaming.inner.is_end_stream(),
+            Self::Streaming(streaming) => streaming.inner.as_ref().is_none_or(Incoming::is_end_stream),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(streaming) => streaming.inner.size_hint(),
+            Self::Streaming(streaming) => {
+                streaming.inner.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::connection::InFlight;
+use super::upstream::attempts::Lease;
 use crate::domain::api::Api;
 
 /// Requests that may wait to be counted.
@@ -98,6 +99,7 @@ pub struct Ledger {
     started: Instant,
     request_id: HeaderValue,
     _in_flight: InFlight,
+    _held: Option<Arc<Lease>>,
 }
 
 impl Ledger {
@@ -111,7 +113,14 @@ impl Ledger {
         request_id: HeaderValue,
         in_flight: InFlight,
     ) -> Self {
-        Self { usage, api, status, started, request_id, _in_flight: in_flight }
+        Self { usage, api, status, started, request_id, _in_flight: in_flight, _held: None }
+    }
+
+    /// Keeps the request's place at its backend until the entry is closed.
+    #[must_use]
+    pub fn holding(mut self, held: Option<Arc<Lease>>) -> Self {
+        self._held = held;
+        self
     }
 
     /// Notes that the answer ended before its end.

@@ -18,6 +18,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{test, web};
 use api_manager::app::App;
 use api_manager::backend_key::BackendKey;
+use api_manager::backend_states::BackendStates;
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::changes::{Change, Changes};
 use api_manager::http::wrapped;
@@ -136,6 +137,7 @@ impl World {
             administrator,
             issuers,
             backend_key,
+            backend_states: Arc::new(BackendStates::new(clock.clone())),
             changes,
             decisions: api_manager::decisions::Decisions::default(),
             metrics,

@@ -3,6 +3,7 @@
 mod api_keys;
 mod backend;
 mod backend_tls;
+mod balance;
 mod bodies;
 mod cors;
 mod decisions;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use api_manager::app::App;
 use api_manager::backend_key::BackendKey;
+use api_manager::backend_states::BackendStates;
 use api_manager::bootstrap::MIGRATIONS;
 use api_manager::changes::{Change, Changes};
 use api_manager::decisions::Decisions;
@@ -117,9 +119,11 @@ impl World {
         let tls = Tls::open(dir.path(), &master, None, &[], NOW).unwrap();
         let issuers = Issuers::new(&settings).unwrap();
         let backend_key = BackendKey::load_or_create(&database, &master, NOW).await.unwrap();
+        let clock = Clock::manual(NOW);
         let app = Arc::new(App {
             settings,
-            clock: Clock::manual(NOW),
+            clock: clock.clone(),
+            backend_states: Arc::new(BackendStates::new(clock)),
             database,
             administrator,
             issuers,

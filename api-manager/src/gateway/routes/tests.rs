@@ -6,6 +6,7 @@ use shared_claims::secret::Digest;
 use shared_claims::signature::Algorithm;
 
 use super::*;
+use crate::backend_states::BackendStates;
 use crate::domain::api::{self, Definition, Operation};
 use crate::domain::grant::{AssertionOrigin, Grant, Lineage};
 use crate::domain::identity_provider::Replay;
@@ -139,7 +140,8 @@ impl World {
 fn compile(sources: Sources) -> RouteTable {
     let settings = crate::settings::Settings::for_tests(std::path::Path::new("/nowhere"));
     let clients = Clients::new(1, settings.outbound(std::time::Duration::from_secs(1))).unwrap();
-    RouteTable::compile(sources, &clients, &Buckets::new(Clock::System), Tally::of)
+    let upstreams = Upstreams::new(Arc::new(BackendStates::new(Clock::System)));
+    RouteTable::compile(sources, &clients, &Buckets::new(Clock::System), &upstreams, Tally::of)
 }
 
 fn table(places: &[(&str, &str, bool)]) -> RouteTable {
@@ -194,26 +196,6 @@ fn a_default_version_answers_without_its_version_but_never_for_another() {
 #[test]
 fn an_empty_table_finds_nothing() {
     assert_eq!(found(&RouteTable::default(), "/a/1"), None);
-}
-
-#[test]
-fn a_backends_path_is_joined_with_the_rest_exactly() {
-    for (base, rest, query, joined) in [
-        ("http://h", "", None, "http://h/"),
-        ("http://h", "/greet", Some("x=1"), "http://h/greet?x=1"),
-        ("http://h/", "/greet", Some(""), "http://h/greet?"),
-        ("http://h/v1", "", None, "http://h/v1"),
-        ("http://h/v1", "/", None, "http://h/v1/"),
-        ("http://h/v1/", "", None, "http://h/v1/"),
-        ("http://h/v1/", "/a", None, "http://h/v1/a"),
-        ("https://h:8443/v1", "/a%20b", Some("%zz"), "https://h:8443/v1/a%20b?%zz"),
-        ("http://[::1]:80/", "/a", None, "http://[::1]/a"),
-    ] {
-        assert_eq!(Backend::parse(base).unwrap().uri(rest, query).unwrap().to_string(), joined);
-    }
-    for bad in ["ftp://h", "h", "http://u:p@h", "http://"] {
-        assert!(Backend::parse(bad).is_none(), "{bad}");
-    }
 }
 
 #[test]
