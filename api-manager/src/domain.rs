@@ -19,3 +19,4 @@ pub mod revocation;
 pub mod scheme;
 pub mod subscription;
 pub mod tier;
+pub mod usage;

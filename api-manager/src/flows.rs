@@ -10,6 +10,7 @@ pub mod browse_applications;
 pub mod browse_grants;
 pub mod browse_subscriptions;
 pub mod browse_tiers;
+pub mod browse_usage;
 pub mod change_keys;
 pub mod change_lifecycle;
 pub mod change_subscription;

@@ -34,6 +34,8 @@ pub mod routes;
 pub mod service;
 pub mod streams;
 pub mod throttle;
+pub mod timing;
+pub mod trace;
 pub mod trailers;
 pub mod tunnel;
 pub mod uploads;
@@ -71,6 +73,9 @@ use upstream::checks::Checks;
 use usage::{Tally, Usage};
 
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
+
+/// How long usage may be written when the gateway stops.
+const LAST_WRITE: Duration = Duration::from_secs(3);
 
 /// Bounds of the gateway; the defaults are what a server runs with.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +195,7 @@ pub async fn start_within(
         buckets: Buckets::new(app.clock.clone()),
         upstreams: Upstreams::new(Arc::clone(&app.backend_states)),
         checks: Checks::default(),
-        usage: Usage::start(&app.metrics),
+        usage: Usage::start(&app),
         nowhere: Tally::none(),
         patience: limits.patience,
         app,
@@ -224,6 +229,11 @@ impl GatewayHandle {
         self.gateway.grants.times_asked()
     }
 
+    /// Waits until what was called until now is counted in the database.
+    pub async fn flush_usage(&self) {
+        self.gateway.usage.flush().await;
+    }
+
     /// Stops accepting at once, lets requests finish for a while, and cuts what then remains.
     pub async fn stop(mut self) {
         self.phase.send_replace(Phase::Draining);
@@ -236,6 +246,9 @@ impl GatewayHandle {
             let left = self.connections.saturating_sub(self.places.available_permits());
             log::warn!(connections = left; "requests did not finish in time and are cut");
             self.phase.send_replace(Phase::Cutting);
+        }
+        if timeout(LAST_WRITE, self.flush_usage()).await.is_err() {
+            log::warn!("usage of the last seconds could not be written in time");
         }
     }
 }

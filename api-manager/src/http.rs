@@ -16,6 +16,7 @@ mod steps;
 pub mod subscriptions;
 pub mod tiers;
 pub mod token;
+pub mod usage;
 mod wrapping;
 
 use actix_web::{Resource, web};
@@ -44,6 +45,7 @@ pub fn configure(config: &mut web::ServiceConfig, app: &web::Data<App>, health: 
     tiers::routes(config);
     decisions::routes(config);
     deny_rules::routes(config);
+    usage::routes(config);
     config.default_service(web::to(nothing_here));
 }
 
@@ -63,6 +65,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
         tiers::Docs::openapi(),
         decisions::Docs::openapi(),
         deny_rules::Docs::openapi(),
+        usage::Docs::openapi(),
     ];
     for part in parts {
         description.merge(part);

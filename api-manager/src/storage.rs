@@ -15,6 +15,7 @@ pub mod revocations;
 pub mod schema;
 pub mod subscriptions;
 pub mod tiers;
+pub mod usage_counts;
 pub mod used_assertions;
 
 use shared_server::database::StorageError;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::storage::{grants, revocations, used_assertions};
+use crate::domain::usage::Period;
+use crate::storage::{grants, revocations, usage_counts, used_assertions};
 
 /// How often.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -40,6 +41,27 @@ pub async fn keep_sweeping(app: Arc<App>) {
             app.database.write(move |connection| revocations::remove_before(connection, now.minus(FEED)));
         if let Err(error) = swept.await {
             log::warn!(cause = error.to_string().as_str(); "old revocations could not be removed");
+        }
+        for period in Period::ALL {
+            let before = now.minus(period.kept());
+            while is_some(
+                app.database
+                    .write(move |connection| usage_counts::remove_oldest(connection, period, before))
+                    .await,
+            ) {
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// Whether anything was removed.
+fn is_some(removed: Result<u64, shared_server::database::StorageError>) -> bool {
+    match removed {
+        Ok(rows) => rows > 0,
+        Err(error) => {
+            log::warn!(cause = error.to_string().as_str(); "old usage could not be removed");
+            false
         }
     }
 }

@@ -90,7 +90,11 @@ impl Outgoing {
 
     /// Keeps `ledger` open until the body is gone.
     #[must_use]
-    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+    pub fn with_ledger(mut self, mut ledger: Ledger) -> Self {
+        match &self.content {
+            Content::Ours(body) => ledger.passed(0, body.size_hint().exact().unwrap_or(0)),
+            Content::Theirs(_, _, upload) => ledger.uploads(upload.as_ref()),
+        }
         self.ledger = Some(ledger);
         self.held = Held::here();
         if let Some(held) = &self.held {
@@ -147,6 +151,9 @@ impl Outgoing {
         Poll::Ready(match frame {
             Ok(None) => None,
             Ok(Some(Ok(mut frame))) => {
+                if let (Some(ledger), Some(data)) = (&mut self.ledger, frame.data_ref()) {
+                    ledger.passed(0, u64::try_from(data.len()).unwrap_or(0));
+                }
                 if let Some(fields) = frame.trailers_mut() {
                     trailers::clean(fields);
                 }

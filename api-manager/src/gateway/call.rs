@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::EXPECT;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::Gateway;
 use super::bodies::Outgoing;
@@ -19,6 +20,8 @@ use super::live::Watch;
 use super::path;
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::trace::Trace;
+use super::usage::Account;
 use super::websocket;
 use crate::domain::api::Operation;
 
@@ -31,6 +34,10 @@ pub struct Call<'a> {
     pub route: Option<Arc<Route>>,
     /// What is asked for, once that can be read.
     pub asked: Option<Arc<Asked>>,
+    /// The trace that it belongs to.
+    pub trace: &'a Trace,
+    /// What is known of it for the books.
+    pub account: Account,
     /// What lets a long answer be asked about again.
     pub watch: Option<Watch>,
 }
@@ -38,8 +45,14 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Of which nothing is known yet.
     #[must_use]
-    pub fn new(gateway: &'a Arc<Gateway>, pulse: &'a Arc<Pulse>, request_id: &'a HeaderValue) -> Self {
-        Self { gateway, pulse, request_id, route: None, asked: None, watch: None }
+    pub fn new(
+        gateway: &'a Arc<Gateway>,
+        pulse: &'a Arc<Pulse>,
+        request_id: &'a HeaderValue,
+        trace: &'a Trace,
+    ) -> Self {
+        let account = Account::default();
+        Self { gateway, pulse, request_id, trace, route: None, asked: None, account, watch: None }
     }
 
     /// Takes the request out of its place once it goes to the backend.
@@ -73,6 +86,8 @@ impl<'a> Call<'a> {
         self.asked = Some(Arc::clone(&asked));
         let Decision { route, operation, key_type, entry, prefix } =
             decision::decide(self.gateway, &asked, &mut self.route).await?;
+        self.account.application = entry.as_deref().map(|entry| entry.principal.application_id());
+        self.account.operation = Some(Arc::clone(&operation));
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
         }
@@ -94,7 +109,12 @@ impl<'a> Call<'a> {
         let upload_pause = self.gateway.patience.upload;
         let way =
             Way { route: &route, key_type, rest, query, hop, websocket, upload_pause, request_id, assertion };
-        let mut response = forward(way, place.take().ok_or(Refusal::Fault)?).await?;
+        let mut request = place.take().ok_or(Refusal::Fault)?;
+        self.trace.pass_on(request.headers_mut());
+        let began = Instant::now();
+        let forwarded = forward(way, request).await;
+        self.account.backend = Some(began.elapsed());
+        let mut response = forwarded?;
         self.watch = Some(watch);
         if let Some(standing) = standing {
             standing.tell(response.headers_mut());

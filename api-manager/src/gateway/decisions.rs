@@ -1,5 +1,7 @@
 //! What a refusal looks like to those who may ask why: built once for each refusal, from the facts of that moment.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Method};
 
 use super::Gateway;
@@ -12,6 +14,7 @@ use super::routes::Route;
 use super::upstream::NoBackend;
 use crate::domain::api::{Operation, OperationAuth};
 use crate::domain::explanation::{Explanation, Finding, Step};
+use crate::domain::ids::ApplicationId;
 use crate::domain::principal::Principal;
 use crate::domain::scheme::Scheme;
 
@@ -32,12 +35,24 @@ pub struct Refused<'r> {
     pub refusal: &'r Refusal,
 }
 
-/// Keeps a refusal for those who may ask.
-pub fn note(gateway: &Gateway, refused: &Refused<'_>) {
-    gateway.app.decisions.note(explain(gateway, refused));
+/// Who called what, as far as a refused request lets it be known.
+#[derive(Clone, Debug, Default)]
+pub struct Party {
+    /// Whose credentials came.
+    pub application: Option<ApplicationId>,
+    /// What was called.
+    pub operation: Option<Arc<Operation>>,
 }
 
-fn explain(gateway: &Gateway, refused: &Refused<'_>) -> Explanation {
+/// Keeps a refusal for those who may ask, and says who called what.
+pub fn note(gateway: &Gateway, refused: &Refused<'_>) -> Party {
+    let (explanation, operation) = explain(gateway, refused);
+    let application = explanation.application;
+    gateway.app.decisions.note(explanation);
+    Party { application, operation }
+}
+
+fn explain(gateway: &Gateway, refused: &Refused<'_>) -> (Explanation, Option<Arc<Operation>>) {
     let Refused { request_id, method, path, asked, refusal } = *refused;
     let mut findings = Findings::default();
     let mut explanation = Explanation {
@@ -54,12 +69,14 @@ fn explain(gateway: &Gateway, refused: &Refused<'_>) -> Explanation {
         findings: Vec::new(),
     };
     let table = gateway.table.load();
+    let mut called = None;
     let found = asked.and_then(|asked| Some((asked, table.find(&asked.path)?)));
     if let Some((asked, found)) = &found {
         let route = found.route;
         explanation.api = Some(route.id);
         findings.route(route, found.prefix);
-        let operation = route.operations.find(&asked.method, found.rest).ok().map(AsRef::as_ref);
+        called = route.operations.find(&asked.method, found.rest).ok().map(Arc::clone);
+        let operation = called.as_deref();
         if let Some(operation) = operation {
             findings.operation(operation);
         }
@@ -91,7 +108,7 @@ fn explain(gateway: &Gateway, refused: &Refused<'_>) -> Explanation {
     explanation.failed = failed;
     explanation.remedy = remedy;
     explanation.findings = findings.0;
-    explanation
+    (explanation, called)
 }
 
 const DECLARE: &str = "Declare an operation for this method and path, or call one that is declared.";

@@ -22,6 +22,8 @@ use super::decisions::{self, Refused};
 use super::grpc;
 use super::headers::{self, REQUEST_ID};
 use super::refusal::Refusal;
+use super::timing;
+use super::trace::Trace;
 use super::tunnel::{Berth, Ends, Tunnel};
 use super::upstream::attempts::Lease;
 use super::usage::Ledger;
@@ -42,7 +44,9 @@ pub async fn serve(
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
-    let mut call = Call::new(&gateway, &pulse, &request_id);
+    let trace = Trace::of(request.headers());
+    let is_timed = timing::is_wanted(request.headers());
+    let mut call = Call::new(&gateway, &pulse, &request_id, &trace);
     let is_grpc = grpc::is_call(&request);
     let mut request = Some(request);
 
@@ -52,15 +56,17 @@ pub async fn serve(
         Err(Refusal::Fault)
     });
     in_flight.is_answered();
+    let mut account = std::mem::take(&mut call.account);
     let (route, asked, watch) = (call.route.take(), call.asked.take(), call.watch.take());
     let path = request.as_ref().map_or("", |request| request.uri().path());
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(
             reason = refusal.reason(), status = refusal.status().as_u16(), request_id = text(&request_id),
-            method = method.as_str(), peer = pulse.peer.to_string().as_str();
+            method = method.as_str(), peer = pulse.peer.to_string().as_str(),
+            trace_id = trace.to_string().as_str();
             "refused"
         );
-        decisions::note(
+        let party = decisions::note(
             &gateway,
             &Refused {
                 request_id: &request_id,
@@ -70,6 +76,8 @@ pub async fn serve(
                 refusal: &refusal,
             },
         );
+        account.application = account.application.or(party.application);
+        account.operation = account.operation.take().or(party.operation);
         let mut response = refused(&refusal, &request_id);
         if is_grpc {
             response.extensions_mut().insert(grpc::Status::of(&refusal));
@@ -88,11 +96,20 @@ pub async fn serve(
     if let Some(policy) = route.as_ref().and_then(|route| route.cors.as_ref()) {
         policy.tell(origin.as_ref(), response.headers_mut());
     }
+    if is_timed {
+        timing::tell(response.headers_mut(), started.elapsed(), account.backend);
+    }
     let tally = route.map_or_else(|| gateway.nowhere.clone(), |route| route.tally.clone());
     let place = response.extensions_mut().remove::<Arc<Lease>>();
-    let ledger =
-        Ledger::open(gateway.usage.clone(), tally, response.status(), started, request_id, in_flight)
-            .holding(place);
+    let ledger = Ledger::open(
+        gateway.usage.clone(),
+        tally,
+        response.status(),
+        (started, account),
+        request_id,
+        in_flight,
+    )
+    .holding(place);
     if let Some(ends) = response.extensions_mut().remove::<Ends>() {
         berth.leave(Tunnel::new(ends, pulse, ledger, watch));
         return response;

@@ -105,7 +105,7 @@ impl Tunnel {
     }
 
     /// Joins the two connections until the end.
-    pub async fn run(self, patience: &Patience, phase: watch::Receiver<Phase>) {
+    pub async fn run(mut self, patience: &Patience, phase: watch::Receiver<Phase>) {
         let Ends { client, backend, idle } = self.ends.clone();
         let both = async { tokio::try_join!(client, backend) };
         let (client, backend) = match timeout(HANDOVER, both).await {
@@ -120,9 +120,10 @@ impl Tunnel {
         let mut down = Lane::new(backend_says, to_client);
 
         let farewell = tokio::select! {
-            () = join(&mut up, &mut down, &moved) => return,
+            () = join(&mut up, &mut down, &moved) => None,
             farewell = self.watch(patience, phase, idle, &moved) => farewell,
         };
+        self.ledger.passed(up.passed, down.passed);
         drop(up);
         let Some(Farewell { code, reason }) = farewell else { return };
         // What the client has sent meanwhile stays unread, and must not cost it the reason.
@@ -200,13 +201,23 @@ struct Lane {
     /// What of the piece is not written yet.
     start: usize,
     end: usize,
+    /// Bytes that were written.
+    passed: u64,
     /// Follows what was written.
     frames: Frames,
 }
 
 impl Lane {
     fn new(from: Reader, to: Writer) -> Self {
-        Self { from, to, piece: vec![0; PIECE].into(), start: 0, end: 0, frames: Frames::default() }
+        Self {
+            from,
+            to,
+            piece: vec![0; PIECE].into(),
+            start: 0,
+            end: 0,
+            passed: 0,
+            frames: Frames::default(),
+        }
     }
 
     async fn run(&mut self, moved: &AtomicBool) -> io::Result<()> {
@@ -233,6 +244,7 @@ impl Lane {
         let passed = self.piece.get(self.start..self.start + written).unwrap_or_default();
         self.frames.pass(passed);
         self.start += written;
+        self.passed = self.passed.saturating_add(u64::try_from(written).unwrap_or(0));
         if self.start == self.end {
             self.to.flush().await?;
         }

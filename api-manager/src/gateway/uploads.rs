@@ -26,6 +26,8 @@ pub struct Progress {
     fate: AtomicU8,
     /// The body, where nobody has asked for any of it. Locked when an attempt has failed, not when one goes well.
     unread: Mutex<Option<Incoming>>,
+    /// Of the body, so far.
+    bytes: AtomicU64,
 }
 
 /// How an upload ended badly.
@@ -46,6 +48,7 @@ impl Progress {
             answer_moved: AtomicU64::new(0),
             fate: AtomicU8::new(0),
             unread: Mutex::new(None),
+            bytes: AtomicU64::new(0),
         }
     }
 
@@ -84,6 +87,12 @@ impl Progress {
             return Instant::now();
         }
         self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// How much of the body has come so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// What went wrong on the client's side, if that is where it did.
@@ -175,6 +184,8 @@ impl Body for Upload {
         progress.awaits_client.store(false, Ordering::Relaxed);
         Poll::Ready(match frame {
             Some(Ok(mut frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                progress.bytes.fetch_add(u64::try_from(length).unwrap_or(0), Ordering::Relaxed);
                 if let Some(fields) = frame.trailers_mut() {
                     trailers::clean_request(fields);
                 }

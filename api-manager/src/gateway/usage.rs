@@ -1,94 +1,91 @@
 //! What is counted of each request, by a bounded channel that drops rather than waits.
 
-use std::collections::HashSet;
+pub mod books;
+mod keeper;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use log::info;
-use shared_server::telemetry::Metrics;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::connection::InFlight;
+use super::uploads::Progress;
 use super::upstream::attempts::Lease;
-use crate::domain::api::Api;
+use crate::app::App;
+use crate::domain::api::{Api, Operation};
+use crate::domain::ids::{ApiId, ApplicationId};
+use keeper::{Keeper, Message, Record};
 
 /// Requests that may wait to be counted.
 const BACKLOG: usize = 16_384;
-/// The most APIs that have numbers of their own in the metrics; the others share one.
-const MOST_LABELS: usize = 2_000;
-const BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// Where the calls of one API are counted.
 #[derive(Clone, Debug)]
-pub struct Tally(Arc<str>);
+pub struct Tally {
+    label: Arc<str>,
+    api: Option<ApiId>,
+}
 
 impl Tally {
     /// For an API, by context and version.
     #[must_use]
     pub fn of(api: &Api) -> Self {
-        Self(format!("{}/{}", api.context.trim_matches('/'), api.version).into())
+        let label = format!("{}/{}", api.context.trim_matches('/'), api.version).into();
+        Self { label, api: Some(api.id) }
     }
 
     /// For requests that reach no API.
     #[must_use]
     pub fn none() -> Self {
-        Self("none".into())
+        Self { label: "none".into(), api: None }
     }
-}
-
-struct Record {
-    api: Tally,
-    status: StatusCode,
-    seconds: f64,
 }
 
 /// The sending side.
 #[derive(Clone)]
 pub struct Usage {
-    sender: mpsc::Sender<Record>,
+    sender: mpsc::Sender<Message>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Usage {
-    /// Starts the task that counts into `metrics`; it ends when the last sender is gone.
+    /// Starts the task that counts into the metrics and the database; it ends when the last sender is gone.
     #[must_use]
-    pub fn start(metrics: &Metrics) -> Self {
-        let requests =
-            metrics.counter("gateway_requests_total", "Requests at the gateway.", &["api", "status"]);
-        let seconds = metrics.histogram(
-            "gateway_request_seconds",
-            "Time from the head of a request to the end of its answer.",
-            &["api"],
-            &BUCKETS,
-        );
-        let lost = metrics.counter("gateway_usage_dropped_total", "Requests that were not counted.", &[]);
-        let (sender, mut records) = mpsc::channel::<Record>(BACKLOG);
+    pub fn start(app: &Arc<App>) -> Self {
+        let (sender, messages) = mpsc::channel(BACKLOG);
         let dropped = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&dropped);
-        tokio::spawn(async move {
-            let mut labels: HashSet<Arc<str>> = HashSet::new();
-            while let Some(Record { api, status, seconds: took }) = records.recv().await {
-                let known = labels.contains(&api.0)
-                    || labels.len() < MOST_LABELS && labels.insert(Arc::clone(&api.0));
-                let api = if known { &*api.0 } else { "other" };
-                // A backend may answer with any number up to 999; those of no class share one.
-                let status = if status.as_u16() < 600 { status.as_str() } else { "other" };
-                requests.with_label_values(&[api, status]).inc();
-                seconds.with_label_values(&[api]).observe(took);
-                lost.with_label_values::<&str>(&[]).inc_by(counted.swap(0, Ordering::Relaxed));
-            }
-        });
+        tokio::spawn(Keeper::new(app, Arc::clone(&dropped)).run(messages));
         Self { sender, dropped }
     }
 
+    /// Waits until everything that was counted before is in the database, or cannot be written there now.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.sender.send(Message::Flush(done)).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+
     fn record(&self, record: Record) {
-        if self.sender.try_send(record).is_err() {
+        if self.sender.try_send(Message::Record(record)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// What is known of a call when the head of its answer goes out.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Whose call it is.
+    pub application: Option<ApplicationId>,
+    /// What is called.
+    pub operation: Option<Arc<Operation>>,
+    /// What the backend took until the head of its answer.
+    pub backend: Option<Duration>,
 }
 
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
@@ -98,6 +95,13 @@ pub struct Ledger {
     status: StatusCode,
     started: Instant,
     request_id: HeaderValue,
+    account: Account,
+    /// What the gateway itself took until the head of the answer.
+    own: Duration,
+    upload: Option<Arc<Progress>>,
+    bytes_in: u64,
+    bytes_out: u64,
+    broke_off: bool,
     _in_flight: InFlight,
     _held: Option<Arc<Lease>>,
 }
@@ -109,11 +113,26 @@ impl Ledger {
         usage: Usage,
         api: Tally,
         status: StatusCode,
-        started: Instant,
+        (started, account): (Instant, Account),
         request_id: HeaderValue,
         in_flight: InFlight,
     ) -> Self {
-        Self { usage, api, status, started, request_id, _in_flight: in_flight, _held: None }
+        let own = started.elapsed().saturating_sub(account.backend.unwrap_or_default());
+        Self {
+            usage,
+            api,
+            status,
+            started,
+            request_id,
+            account,
+            own,
+            upload: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            broke_off: false,
+            _in_flight: in_flight,
+            _held: None,
+        }
     }
 
     /// Keeps the request's place at its backend until the entry is closed.
@@ -123,22 +142,43 @@ impl Ledger {
         self
     }
 
+    /// Counts what is uploaded until the end of the answer.
+    pub fn uploads(&mut self, upload: Option<&Arc<Progress>>) {
+        self.upload = upload.map(Arc::clone);
+    }
+
+    /// Counts bytes of bodies, as they pass.
+    pub fn passed(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in = self.bytes_in.saturating_add(bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(bytes_out);
+    }
+
     /// Notes that the answer ended before its end.
     pub fn broke_off(&mut self, reason: &str) {
+        self.broke_off = true;
         let request_id = self.request_id.to_str().unwrap_or_default();
-        info!(api = &*self.api.0, request_id = request_id, reason = reason; "an answer broke off");
+        info!(api = &*self.api.label, request_id = request_id, reason = reason; "an answer broke off");
     }
 
     /// Notes that the answer would no longer be given and was ended.
     pub fn withdrawn(&self, reason: &str) {
         let request_id = self.request_id.to_str().unwrap_or_default();
-        info!(api = &*self.api.0, request_id = request_id, reason = reason; "a live connection was ended");
+        info!(api = &*self.api.label, request_id = request_id, reason = reason; "a live connection was ended");
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        let seconds = self.started.elapsed().as_secs_f64();
-        self.usage.record(Record { api: self.api.clone(), status: self.status, seconds });
+        let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
+        self.usage.record(Record {
+            api: self.api.clone(),
+            account: std::mem::take(&mut self.account),
+            status: self.status,
+            whole: self.started.elapsed(),
+            own: self.own,
+            bytes_in: self.bytes_in.saturating_add(uploaded),
+            bytes_out: self.bytes_out,
+            broke_off: self.broke_off,
+        });
     }
 }

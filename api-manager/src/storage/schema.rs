@@ -195,6 +195,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    usage_counts (period, starts_at, api_id, application_id, operation, status) {
+        period -> Text,
+        starts_at -> BigInt,
+        api_id -> Text,
+        application_id -> Text,
+        operation -> Text,
+        status -> BigInt,
+        calls -> BigInt,
+        errors -> BigInt,
+        backend_us -> BigInt,
+        gateway_us -> BigInt,
+        bytes_in -> BigInt,
+        bytes_out -> BigInt,
+    }
+}
+
+diesel::table! {
     revocations (id) {
         id -> BigInt,
         kind -> Text,
@@ -209,5 +226,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     subscriptions,
     apis,
     grants,
-    tiers
+    tiers,
+    usage_counts
 );

@@ -21,7 +21,9 @@ mod operation_limits;
 mod refusals;
 pub mod secure;
 mod smuggling;
+mod trace;
 mod trailers;
+mod usage;
 mod websocket;
 mod wire;
 

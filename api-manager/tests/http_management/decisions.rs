@@ -29,7 +29,7 @@ async fn a_refusal_is_explained_by_its_request_id() {
     let checks = decision["checks"].as_array().unwrap();
     let failed = checks.iter().find(|check| check["state"] == "failed").unwrap();
     assert_eq!((failed["name"].as_str(), failed["seen"].as_str()), (Some("credentials"), Some("none")));
-    assert!(failed["remedy"].as_str().unwrap().contains("Authorization: Bearer"));
+    assert!(failed["remedy"].as_str().unwrap().starts_with("Send "));
     assert_eq!(checks.last().unwrap()["state"], "not_reached");
 
     manager.get(&As::admin(), &path).await.expect(200);

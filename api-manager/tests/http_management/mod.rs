@@ -14,6 +14,7 @@ mod openapi;
 mod other_fields;
 mod starting;
 mod subscriptions;
+mod usage;
 mod versions;
 
 use std::time::Duration;

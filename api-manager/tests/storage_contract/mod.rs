@@ -7,6 +7,7 @@ mod applications;
 mod deny_rules;
 mod grants;
 mod tables;
+mod usage;
 
 use std::future::Future;
 

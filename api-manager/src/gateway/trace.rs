@@ -1,0 +1,123 @@
+//! W3C Trace Context (Recommendation of 23 November 2021): whose trace a request belongs to, and what the backend hears of it.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The longest `tracestate` that is passed on; section 3.3.1.5 asks for at least this much.
+const LONGEST_STATE: usize = 512;
+const MOST_MEMBERS: usize = 32;
+/// The caller may have recorded; without it, backends that follow their caller's choice would record nothing.
+const SAMPLED: u8 = 1;
+
+/// The trace of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    id: u128,
+    flags: u8,
+    state: Option<HeaderValue>,
+}
+
+impl Trace {
+    /// The caller's, or a new one where the caller has none, or none that is valid (section 3.2.3).
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut parents = headers.get_all(TRACEPARENT).iter();
+        let parent = match (parents.next(), parents.next()) {
+            (Some(only), None) => parse(only.as_bytes()),
+            _ => None,
+        };
+        match parent {
+            Some((id, flags)) => Self { id, flags, state: state(headers) },
+            None => Self { id: Uuid::now_v7().as_u128(), flags: SAMPLED, state: None },
+        }
+    }
+
+    /// Tells the backend: the same trace, with this passage as its parent.
+    pub fn pass_on(&self, headers: &mut HeaderMap) {
+        // The half of a version 7 id that is random; its variant bits keep it from being zero.
+        let (_, span) = Uuid::now_v7().as_u64_pair();
+        headers.remove(TRACEPARENT);
+        headers.remove(TRACESTATE);
+        let parent = format!("00-{:032x}-{span:016x}-{:02x}", self.id, self.flags);
+        if let Ok(parent) = HeaderValue::try_from(parent) {
+            headers.insert(TRACEPARENT, parent);
+            if let Some(state) = &self.state {
+                headers.insert(TRACESTATE, state.clone());
+            }
+        }
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.id)
+    }
+}
+
+/// The trace id and those flags that we know (section 3.2).
+fn parse(text: &[u8]) -> Option<(u128, u8)> {
+    let version = u8::try_from(hex(text.get(..2)?)?).ok()?;
+    let rest = text.get(55..)?;
+    let is_whole = match version {
+        0 => rest.is_empty(),
+        0xff => false,
+        // What a later version adds comes after a dash (section 4.3).
+        _ => rest.is_empty() || rest.first() == Some(&b'-'),
+    };
+    let dashes = [2, 35, 52].into_iter().all(|place| text.get(place) == Some(&b'-'));
+    let id = hex(text.get(3..35)?)?;
+    let parent = hex(text.get(36..52)?)?;
+    let flags = u8::try_from(hex(text.get(53..55)?)?).ok()?;
+    (is_whole && dashes && id != 0 && parent != 0).then_some((id, flags & SAMPLED))
+}
+
+/// Lower-case hexadecimal, at most 32 digits.
+fn hex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0_u128, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(value))
+    })
+}
+
+/// The lines of `tracestate` as one; `None` where there is nothing, too much, or something malformed (section 3.3).
+fn state(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines: Vec<&[u8]> = headers.get_all(TRACESTATE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.is_empty() || lines.iter().map(|line| line.len() + 1).sum::<usize>() > LONGEST_STATE + 1 {
+        return None;
+    }
+    let joined = lines.join(&b","[..]);
+    let mut members = 0;
+    for member in joined.split(|byte| *byte == b',') {
+        let member = member.trim_ascii();
+        if member.is_empty() {
+            continue;
+        }
+        members += 1;
+        let (key, value) = member.split_at_checked(member.iter().position(|byte| *byte == b'=')?)?;
+        if !is_key(key) || !is_value(value.get(1..)?) {
+            return None;
+        }
+    }
+    (1..=MOST_MEMBERS).contains(&members).then(|| HeaderValue::from_bytes(&joined).ok())?
+}
+
+fn is_key(key: &[u8]) -> bool {
+    let first = key.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let rest = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(byte);
+    first && key.len() <= 256 && key.iter().all(rest)
+}
+
+fn is_value(value: &[u8]) -> bool {
+    (1..=256).contains(&value.len()) && value.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'=')
+}
+
+#[cfg(test)]
+mod tests;

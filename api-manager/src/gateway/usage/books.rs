@@ -1,0 +1,120 @@
+//! Counts on their way to the database: added up here, written in batches, kept where that fails.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use log::warn;
+use shared_claims::clock::UnixTime;
+use shared_server::database::Database;
+
+use crate::domain::usage::{Count, Line, Totals};
+use crate::storage::usage_counts;
+
+/// How often counts are written.
+pub const FLUSH: Duration = Duration::from_secs(5);
+/// The most lines that wait to be written.
+const MOST: usize = 20_000;
+/// Lines that one transaction writes, so that no other writer waits long.
+const BATCH: usize = 250;
+
+/// What is not written yet.
+#[derive(Default)]
+pub struct Books {
+    lines: HashMap<(UnixTime, Line), Totals>,
+}
+
+impl Books {
+    /// Adds to a line; false where it is lost. Where there are too many lines, application and operation are given up
+    /// first: what an API is called is still counted.
+    pub fn enter(&mut self, minute: UnixTime, line: Line, totals: &Totals) -> bool {
+        let key = (minute, line);
+        if self.lines.len() < MOST || self.lines.contains_key(&key) {
+            self.lines.entry(key).or_default().add(totals);
+            return true;
+        }
+        let (minute, line) = key;
+        let key = (minute, Line { application: None, operation: String::new(), ..line });
+        // As many again, for APIs and statuses.
+        if self.lines.len() < 2 * MOST || self.lines.contains_key(&key) {
+            self.lines.entry(key).or_default().add(totals);
+            return true;
+        }
+        false
+    }
+
+    /// Everything, in the order in which it is to be written.
+    pub fn take(&mut self) -> Vec<Count> {
+        let lines = std::mem::take(&mut self.lines);
+        let mut counts: Vec<Count> =
+            lines.into_iter().map(|((minute, line), totals)| Count { minute, line, totals }).collect();
+        counts.sort_by(|a, b| (a.minute, &a.line).cmp(&(b.minute, &b.line)));
+        counts
+    }
+
+    /// Takes back what could not be written; says how many calls are lost.
+    pub fn put_back(&mut self, counts: Vec<Count>) -> u64 {
+        let mut lost = 0;
+        for Count { minute, line, totals } in counts {
+            if !self.enter(minute, line, &totals) {
+                lost += u64::try_from(totals.calls).unwrap_or_default();
+            }
+        }
+        lost
+    }
+}
+
+/// Writes counts, and returns those that could not be written.
+pub async fn write(database: &Database, mut counts: Vec<Count>) -> Vec<Count> {
+    while !counts.is_empty() {
+        let rest = counts.split_off(counts.len().min(BATCH));
+        let batch = counts.clone();
+        let written = database.write(move |connection| usage_counts::add(connection, &batch)).await;
+        if let Err(why) = written {
+            warn!(cause = why.to_string().as_str(); "usage could not be written; it is kept and tried again");
+            counts.extend(rest);
+            return counts;
+        }
+        counts = rest;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: UnixTime = UnixTime(60);
+
+    fn line(operation: usize) -> Line {
+        Line { api: None, application: None, operation: operation.to_string(), status: 200 }
+    }
+
+    fn one() -> Totals {
+        Totals { calls: 1, ..Totals::default() }
+    }
+
+    #[test]
+    fn calls_of_one_line_are_added_up_and_survive_a_failed_write() {
+        let mut books = Books::default();
+        for _ in 0..3 {
+            assert!(books.enter(MINUTE, line(1), &one()));
+        }
+        let failed = books.take();
+        assert!(books.enter(MINUTE, line(1), &one()));
+        assert_eq!(books.put_back(failed), 0);
+        let counts = books.take();
+        assert_eq!((counts.len(), counts[0].totals.calls), (1, 4));
+    }
+
+    #[test]
+    fn too_many_lines_lose_their_operations_before_calls_are_lost() {
+        let mut books = Books::default();
+        for operation in 0..MOST + 1_000 {
+            assert!(books.enter(MINUTE, line(operation), &one()));
+        }
+        let counts = books.take();
+        assert_eq!(counts.len(), MOST + 1);
+        assert_eq!(counts.iter().map(|count| count.totals.calls).sum::<i64>(), 21_000);
+        assert_eq!((&*counts[0].line.operation, counts[0].totals.calls), ("", 1_000));
+    }
+}

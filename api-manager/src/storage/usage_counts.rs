@@ -1,0 +1,184 @@
+//! What was called, by minute and by day; nodes add to the same rows.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Untyped};
+use diesel::upsert::excluded;
+use shared_claims::clock::UnixTime;
+use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
+
+use super::schema::{apis, applications, usage_counts};
+use crate::domain::usage::{Count, Group, Period, Query, Totals};
+
+#[derive(Insertable)]
+#[diesel(table_name = usage_counts)]
+struct Row {
+    period: &'static str,
+    starts_at: i64,
+    api_id: String,
+    application_id: String,
+    operation: String,
+    status: i64,
+    calls: i64,
+    errors: i64,
+    backend_us: i64,
+    gateway_us: i64,
+    bytes_in: i64,
+    bytes_out: i64,
+}
+
+impl Row {
+    fn of(count: &Count, period: Period) -> Self {
+        let Count { minute, line, totals } = count;
+        Self {
+            period: period.as_str(),
+            starts_at: period.start_of(*minute).0,
+            api_id: line.api.map(|id| id.to_string()).unwrap_or_default(),
+            application_id: line.application.map(|id| id.to_string()).unwrap_or_default(),
+            operation: line.operation.clone(),
+            status: line.status.into(),
+            calls: totals.calls,
+            errors: totals.errors,
+            backend_us: totals.backend_us,
+            gateway_us: totals.gateway_us,
+            bytes_in: totals.bytes_in,
+            bytes_out: totals.bytes_out,
+        }
+    }
+}
+
+/// Adds counts to what is there, for their minutes and their days.
+///
+/// The caller sorts them: transactions of several nodes then take the rows' locks in one order, and none waits for another
+/// that waits for it.
+///
+/// # Errors
+/// The database failed.
+pub fn add(connection: &mut AnyConnection, counts: &[Count]) -> Result<(), StorageError> {
+    for period in Period::ALL {
+        for count in counts {
+            add_row(connection, Row::of(count, period))?;
+        }
+    }
+    Ok(())
+}
+
+fn add_row(connection: &mut AnyConnection, row: Row) -> Result<(), StorageError> {
+    use usage_counts::dsl as u;
+    let key = (u::period, u::starts_at, u::api_id, u::application_id, u::operation, u::status);
+    let sums = (
+        u::calls.eq(u::calls + excluded(u::calls)),
+        u::errors.eq(u::errors + excluded(u::errors)),
+        u::backend_us.eq(u::backend_us + excluded(u::backend_us)),
+        u::gateway_us.eq(u::gateway_us + excluded(u::gateway_us)),
+        u::bytes_in.eq(u::bytes_in + excluded(u::bytes_in)),
+        u::bytes_out.eq(u::bytes_out + excluded(u::bytes_out)),
+    );
+    either!(connection, native => {
+        diesel::insert_into(usage_counts::table).values(row).on_conflict(key).do_update().set(sums).execute(native)?;
+        Ok(())
+    })
+}
+
+type Found = (i64, String, String, String, i64, i64, i64, i64, i64, i64, i64);
+
+/// The sums that are asked for, in the order of time and then of what they are told apart by.
+///
+/// # Errors
+/// The database failed.
+pub fn sum(connection: &mut AnyConnection, query: &Query) -> Result<Vec<Group>, StorageError> {
+    let Query { period, from, to, grouping, .. } = query;
+    let of =
+        |is_asked: bool, column: &'static str, other: &'static str| if is_asked { column } else { other };
+    let by_api = of(grouping.api, "api_id", "''");
+    let by_application = of(grouping.application, "application_id", "''");
+    let by_operation = of(grouping.operation, "operation", "''");
+    let by_status = of(grouping.status, "status", "CAST(0 AS BIGINT)");
+    let columns = ["api_id", "application_id", "operation", "status"];
+    let asked = [grouping.api, grouping.application, grouping.operation, grouping.status];
+    let groups = columns.into_iter().zip(asked).filter(|(_, is_asked)| *is_asked).map(|(column, _)| column);
+    let groups = std::iter::once("starts_at").chain(groups).collect::<Vec<_>>().join(", ");
+    let found: Vec<Found> = either!(connection, native => {
+        let mut rows = usage_counts::table
+            .group_by(sql::<Untyped>(&groups))
+            .select((
+                sql::<BigInt>("starts_at"),
+                sql::<Text>(by_api),
+                sql::<Text>(by_application),
+                sql::<Text>(by_operation),
+                sql::<BigInt>(by_status),
+                sql::<BigInt>("CAST(SUM(calls) AS BIGINT)"),
+                sql::<BigInt>("CAST(SUM(errors) AS BIGINT)"),
+                sql::<BigInt>("CAST(SUM(backend_us) AS BIGINT)"),
+                sql::<BigInt>("CAST(SUM(gateway_us) AS BIGINT)"),
+                sql::<BigInt>("CAST(SUM(bytes_in) AS BIGINT)"),
+                sql::<BigInt>("CAST(SUM(bytes_out) AS BIGINT)"),
+            ))
+            .order(sql::<Untyped>(&groups))
+            .offset(query.skip)
+            .limit(query.rows)
+            .into_boxed();
+        rows = rows
+            .filter(usage_counts::period.eq(period.as_str()))
+            .filter(usage_counts::starts_at.ge(from.0))
+            .filter(usage_counts::starts_at.lt(to.0));
+        if let Some(api) = query.api {
+            rows = rows.filter(usage_counts::api_id.eq(api.to_string()));
+        }
+        if let Some(application) = query.application {
+            rows = rows.filter(usage_counts::application_id.eq(application.to_string()));
+        }
+        if let Some(owner) = &query.owner {
+            let theirs = apis::table.filter(apis::owner.eq(owner)).select(apis::id);
+            let own = applications::table.filter(applications::owner.eq(owner)).select(applications::id);
+            let visible = usage_counts::api_id.eq_any(theirs).or(usage_counts::application_id.eq_any(own));
+            rows = rows.filter(visible);
+        }
+        rows.load(native)?
+    });
+    Ok(found.into_iter().map(group).collect())
+}
+
+fn group(found: Found) -> Group {
+    let (
+        starts_at,
+        api,
+        application,
+        operation,
+        status,
+        calls,
+        errors,
+        backend_us,
+        gateway_us,
+        bytes_in,
+        bytes_out,
+    ) = found;
+    let totals = Totals { calls, errors, backend_us, gateway_us, bytes_in, bytes_out };
+    Group { starts_at: UnixTime(starts_at), api, application, operation, status, totals }
+}
+
+/// Removes the oldest minute or day that began before `before`; says how many rows that were.
+///
+/// # Errors
+/// The database failed.
+pub fn remove_oldest(
+    connection: &mut AnyConnection,
+    period: Period,
+    before: UnixTime,
+) -> Result<u64, StorageError> {
+    let of_period = usage_counts::table.filter(usage_counts::period.eq(period.as_str()));
+    let oldest: Option<i64> = of_period
+        .filter(usage_counts::starts_at.lt(before.0))
+        .order(usage_counts::starts_at)
+        .select(usage_counts::starts_at)
+        .first(connection)
+        .optional()?;
+    let Some(oldest) = oldest else { return Ok(0) };
+    let removed = diesel::delete(
+        usage_counts::table
+            .filter(usage_counts::period.eq(period.as_str()))
+            .filter(usage_counts::starts_at.eq(oldest)),
+    );
+    Ok(u64::try_from(removed.execute(connection)?).unwrap_or_default())
+}
