@@ -17,6 +17,7 @@ pub mod change_subscription;
 mod check_assertion;
 mod client_credentials_grant;
 mod client_login;
+mod contract_rules;
 pub mod copy_api;
 pub mod create_api;
 pub mod create_application;

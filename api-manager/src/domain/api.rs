@@ -105,6 +105,8 @@ pub struct Definition {
     pub forward_authorization: bool,
     /// Whether the API also answers without the version segment.
     pub default_version: bool,
+    /// Whether the examples of its OpenAPI document answer in the place of a backend.
+    pub mock: bool,
     /// How its backends are spoken to.
     pub transport: Transport,
 }
@@ -127,6 +129,7 @@ impl Default for Definition {
             timeouts: Timeouts::default(),
             forward_authorization: false,
             default_version: false,
+            mock: false,
             transport: Transport::default(),
         }
     }
@@ -141,6 +144,18 @@ impl Definition {
         let of_operations = operations
             .filter_map(|(n, operation)| Some((format!("operations[{n}].tier"), operation.tier.as_deref()?)));
         offered.chain(shared).chain(of_operations)
+    }
+
+    /// Whether calls can be answered at all.
+    #[must_use]
+    pub fn can_answer(&self) -> bool {
+        self.mock || !self.backends.is_empty()
+    }
+
+    /// Whether the gateway needs the API's OpenAPI document.
+    #[must_use]
+    pub fn needs_document(&self) -> bool {
+        self.mock
     }
 }
 

@@ -50,6 +50,8 @@ pub enum Step {
     Passage,
     /// Tiers and what the backend can bear.
     Limits,
+    /// What the API's OpenAPI document describes.
+    Contract,
     /// The body that the client sends.
     RequestBody,
     /// The backend's answer.
@@ -58,7 +60,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Gateway,
         Self::Request,
         Self::Path,
@@ -80,6 +82,7 @@ impl Step {
         Self::CallerDenyRules,
         Self::Passage,
         Self::Limits,
+        Self::Contract,
         Self::RequestBody,
         Self::Backend,
     ];
@@ -109,6 +112,9 @@ impl Step {
             Self::CallerDenyRules => ("caller_deny_rules", "no deny rule for this application or subject"),
             Self::Passage => ("passage", "a request that can be passed on"),
             Self::Limits => ("limits", "no limit is spent"),
+            Self::Contract => {
+                ("contract", "a call that the API's OpenAPI document describes, where that counts")
+            }
             Self::RequestBody => ("request_body", "a body that comes to its end in time"),
             Self::Backend => ("backend", "an answer from the backend in time"),
         }

@@ -1,6 +1,8 @@
 //! OpenAPI documents (3.0 and 3.1): read within bounds, judged in one go, turned into an API's operations and back.
 
+pub mod contract;
 pub mod emit;
+mod example;
 pub mod export;
 pub mod import;
 mod operations;

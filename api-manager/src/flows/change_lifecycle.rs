@@ -29,8 +29,8 @@ pub async fn change_lifecycle(
         FlowError::unless_current(expected, present.revision)?;
         let from = present.state;
         let to = from.apply(action).map_err(|illegal| FlowError::conflict(illegal.to_string()))?;
-        if to == State::Published && present.definition.backends.is_empty() {
-            let sentence = "the API has no backend; add a URL to backends.production or backends.sandbox, then publish it";
+        if to == State::Published && !present.definition.can_answer() {
+            let sentence = "the API has no backend; add a URL to backends.production or backends.sandbox, or set mock, then publish it";
             return Err(FlowError::conflict(sentence));
         }
         let api = Api { state: to, updated_at: now, revision: present.revision + 1, ..present.clone() };

@@ -2,7 +2,7 @@
 
 use shared_claims::clock::UnixTime;
 
-use super::{FlowError, api_rules, audit};
+use super::{FlowError, api_rules, audit, contract_rules};
 use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
@@ -15,10 +15,7 @@ use crate::storage::{api_documents, apis, revisions};
 /// # Errors
 /// [`FlowError`]: an unknown tier, a private backend, a place that is taken.
 pub async fn create_api(app: &App, actor: &Actor, draft: Draft, now: UnixTime) -> Result<Api, FlowError> {
-    api_rules::reachable_backends(&draft.definition, app.settings.allow_private_backends)?;
-    api_rules::current_certificates(&draft.definition, now)?;
-    let api = draft.into_api(actor.name.clone(), now);
-    insert(app, actor, (api, None), now).await
+    make(app, actor, (draft, None), now).await
 }
 
 /// Makes an API of an OpenAPI document, which is kept.
@@ -31,9 +28,19 @@ pub async fn import_api(
     (draft, document): (Draft, Document),
     now: UnixTime,
 ) -> Result<Api, FlowError> {
+    make(app, actor, (draft, Some(document)), now).await
+}
+
+async fn make(
+    app: &App,
+    actor: &Actor,
+    (draft, document): (Draft, Option<Document>),
+    now: UnixTime,
+) -> Result<Api, FlowError> {
     api_rules::reachable_backends(&draft.definition, app.settings.allow_private_backends)?;
+    api_rules::current_certificates(&draft.definition, now)?;
     let api = draft.into_api(actor.name.clone(), now);
-    insert(app, actor, (api, Some(document)), now).await
+    insert(app, actor, (api, document), now).await
 }
 
 /// Adds an API with its document, where it has one, and everything that follows from it.
@@ -47,6 +54,7 @@ pub(super) async fn insert(
     let write = app.database.write(move |connection| {
         revisions::bump(connection, revisions::ROUTES)?;
         api_rules::known_tiers(connection, &api.definition)?;
+        contract_rules::whole_contract(&api.definition, document.as_ref())?;
         api_rules::free_place(connection, &by, &api)?;
         // The index speaks where another writer was quicker than the rule above.
         apis::insert(connection, &api).map_err(|error| {

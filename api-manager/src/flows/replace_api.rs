@@ -4,7 +4,7 @@ use shared_claims::clock::UnixTime;
 use shared_claims::field_error::FieldError;
 use shared_server::database::AnyConnection;
 
-use super::{FlowError, api_rules, audit};
+use super::{FlowError, api_rules, audit, contract_rules};
 use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
@@ -53,6 +53,7 @@ pub async fn replace_api(
             ..present.clone()
         };
         api_rules::known_tiers(connection, &api.definition)?;
+        contract_rules::kept_contract(connection, &api)?;
         api_rules::free_place(connection, &by, &api)?;
         FlowError::unless_written(apis::update(connection, &api, present.revision)?)?;
         api_rules::take_default(connection, &api, now)?;
@@ -77,7 +78,7 @@ fn refuse(connection: &mut AnyConnection, present: &Api, replacement: &Replaceme
     fixed("context", &present.context, &replacement.context);
     fixed("version", &present.version, &replacement.version);
     let is_callable = !matches!(present.state, State::Created | State::Retired);
-    if is_callable && replacement.definition.backends.is_empty() {
+    if is_callable && !replacement.definition.can_answer() {
         errors.push(FieldError::new(
             "backends",
             "must name at least one URL while the API is published; demote it first",

@@ -2,7 +2,7 @@
 
 use shared_claims::clock::UnixTime;
 
-use super::{FlowError, api_rules, audit};
+use super::{FlowError, api_rules, audit, contract_rules};
 use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
@@ -32,6 +32,7 @@ pub async fn replace_openapi(
         let definition = Definition { operations, ..present.definition };
         let api = Api { definition, updated_at: now, revision: revision + 1, ..present };
         api_rules::known_tiers(connection, &api.definition)?;
+        contract_rules::whole_contract(&api.definition, Some(&document))?;
         FlowError::unless_written(apis::update(connection, &api, revision)?)?;
         api_documents::keep(connection, id, &document, now)?;
         Ok::<_, FlowError>(api)

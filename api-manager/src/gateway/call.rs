@@ -17,6 +17,7 @@ use super::grant_cache::Entry;
 use super::headers::{self, Hop, REQUEST_ID};
 use super::limits::{Standing, take_all};
 use super::live::Watch;
+use super::mock;
 use super::path;
 use super::refusal::Refusal;
 use super::routes::Route;
@@ -95,6 +96,12 @@ impl<'a> Call<'a> {
         let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
         let standing = self.throttle(&route, &operation, entry.as_deref())?;
+        if route.mock {
+            let called = (&*operation, request.method());
+            let mut response = mock::answer(&route, called, request.headers(), self.request_id)?;
+            standing.into_iter().for_each(|standing| standing.tell(response.headers_mut()));
+            return Ok(response);
+        }
         let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
         let hop = Hop {
             peer: self.pulse.peer,

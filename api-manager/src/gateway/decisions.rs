@@ -164,6 +164,7 @@ fn verdict(refusal: &Refusal) -> (Step, &'static str) {
         Refusal::Loop => (Step::Passage, "Point the API's backend at something other than this gateway."),
         Refusal::WebSocketVersion => (Step::Passage, "Open the WebSocket in version 13."),
         Refusal::Throttled(_) => (Step::Limits, "Wait as long as Retry-After says, or choose a wider tier."),
+        Refusal::Contract(breach) => (Step::Contract, breach.remedy()),
         Refusal::UploadTimeout | Refusal::UploadBroken => {
             (Step::RequestBody, "Send the whole body, without long pauses.")
         }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Gateway;
 use super::clients::Profile;
+use super::contracts::Contracts;
 use super::routes::{RouteTable, Sources};
 use super::usage::Tally;
 use crate::changes::{Change, Notice};
@@ -39,6 +40,7 @@ pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageEr
         applications: applications::list_all(connection)?,
         tiers: tiers::list_all(connection)?,
         identity_providers: identity_providers::list_all(connection)?,
+        contracts: Contracts::default(),
         deny_rules: deny_rules::list_all(connection)?,
     })
 }
@@ -48,7 +50,9 @@ pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageEr
 /// # Errors
 /// [`StorageError`]; the old table stays.
 pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
-    let sources = gateway.app.database.read(read_sources).await?;
+    let mut sources = gateway.app.database.read(read_sources).await?;
+    let previous = gateway.table.load_full();
+    sources.contracts = Contracts::load(&sources.apis, &previous.contracts, &gateway.app.database).await?;
     let compiling = Arc::clone(gateway);
     let profiles: HashSet<Profile> =
         sources.apis.iter().flat_map(|api| Profile::all_of(&api.definition)).collect();

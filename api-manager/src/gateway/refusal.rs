@@ -10,6 +10,7 @@ use shared_claims::scope::ScopeSet;
 
 use super::bodies::Outgoing;
 use super::challenge;
+use super::contracts::Breach;
 use super::limits::Throttled;
 use super::path::BadPath;
 use super::upstream::NoBackend;
@@ -91,6 +92,9 @@ pub enum Refusal {
     /// A limit is spent.
     #[error("{}", .0.reason())]
     Throttled(Throttled),
+    /// The API's OpenAPI document has nothing for this request.
+    #[error("{}", .0.reason())]
+    Contract(Breach),
     /// What the token stands for cannot be read now.
     #[error("the token cannot be looked up now")]
     CannotLookUp,
@@ -154,6 +158,7 @@ impl Refusal {
             | Self::CallerDenied(_)
             | Self::NotFromHere(_) => StatusCode::FORBIDDEN,
             Self::Throttled(throttled) => throttled.status(),
+            Self::Contract(breach) => breach.status(),
             Self::UploadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BackendUnreachable | Self::BackendBroken => StatusCode::BAD_GATEWAY,
             Self::BackendTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -190,6 +195,7 @@ impl Refusal {
             Self::ScopeMissing(_) => "scope_missing",
             Self::NoEndpoint(_) => "no_endpoint",
             Self::Throttled(throttled) => throttled.reason(),
+            Self::Contract(breach) => breach.reason(),
             Self::CannotLookUp => "cannot_look_up",
             Self::UploadTimeout => "upload_timeout",
             Self::UploadBroken => "upload_broken",
@@ -271,6 +277,7 @@ impl Refusal {
                 ("900901", INVALID, "The production key was used on an API with no production endpoint")
             }
             Self::Throttled(throttled) => return throttled.words(),
+            Self::Contract(breach) => return breach.words(),
             Self::CannotLookUp => (
                 "900900",
                 "Unclassified Authentication Failure",

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::clients::{Client, Clients, Profile};
+use super::contracts::Contracts;
 use super::cors;
 use super::deny::DenyTable;
 use super::identity::{About, Told};
@@ -19,6 +20,7 @@ use crate::domain::deny::DenyRule;
 use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
 use crate::domain::lifecycle::State;
+use crate::domain::openapi::contract::Contract;
 use crate::domain::scheme::Schemes;
 use crate::domain::subscription::{Subscription, SubscriptionState};
 use crate::domain::tier::{Limit, Tier};
@@ -38,6 +40,8 @@ pub struct Sources {
     pub tiers: Vec<Tier>,
     /// Every trusted identity provider.
     pub identity_providers: Vec<IdentityProvider>,
+    /// What the documents of those APIs promise that need one.
+    pub contracts: Contracts,
     /// Every deny rule.
     pub deny_rules: Vec<DenyRule>,
 }
@@ -52,6 +56,8 @@ pub struct RouteTable {
     /// The segments of the longest key of `places`.
     deepest: usize,
     enabled_providers: HashSet<IdentityProviderId>,
+    /// Of its APIs, for the next table.
+    pub contracts: Contracts,
     /// Whom it keeps away.
     pub deny: DenyTable,
 }
@@ -86,6 +92,10 @@ pub struct Route {
     pub websockets: Client,
     /// What they are spoken to in, but for WebSockets.
     pub protocol: Protocol,
+    /// Whether examples answer in the place of its backends.
+    pub mock: bool,
+    /// What its OpenAPI document promises, where that is needed.
+    pub contract: Option<Arc<Contract>>,
     /// Where its calls are counted.
     pub tally: Tally,
     production: Upstream,
@@ -139,6 +149,7 @@ impl RouteTable {
             route.subscribers = subscribers.remove(&api.id).unwrap_or_default();
             route.told = Told::of(api, sources.revision);
             route.shared = Shared::compile(api, &sources.tiers, buckets);
+            route.contract = sources.contracts.of(api.id);
             route.max_tps = buckets.by_max_tps(api.id, api.definition.max_tps);
             let route = Arc::new(route);
             let context = api.context.trim_matches('/');
@@ -159,6 +170,7 @@ impl RouteTable {
                 table.put(context, route);
             }
         }
+        table.contracts = sources.contracts;
         table
     }
 
@@ -248,6 +260,8 @@ impl Route {
             max_tps: None,
             told: None,
             security: definition.security,
+            mock: definition.mock,
+            contract: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
             websockets: clients.get(Profile::of(definition).for_websockets()),
@@ -271,7 +285,7 @@ impl Route {
     /// Whether keys of this type reach anything.
     #[must_use]
     pub fn serves(&self, key_type: KeyType) -> bool {
-        !self.upstream(key_type).is_empty()
+        self.mock || !self.upstream(key_type).is_empty()
     }
 
     /// The backends that keys of this type reach.

@@ -17,6 +17,7 @@ mod http2_backends;
 mod identity;
 mod limits;
 mod live;
+mod mock;
 mod operation_limits;
 mod refusals;
 pub mod secure;
@@ -41,12 +42,13 @@ use api_manager::domain::grant::{AssertionOrigin, Grant, Lineage};
 use api_manager::domain::identity_provider::{IdentityProvider, Replay};
 use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, IdentityProviderId, SubscriptionId};
 use api_manager::domain::lifecycle::State;
+use api_manager::domain::openapi::{Document, Syntax};
 use api_manager::domain::subscription::{Subscription, SubscriptionState};
 use api_manager::gateway::{GatewayHandle, Limits, start_within};
 use api_manager::issuers::Issuers;
 use api_manager::settings::Settings;
 use api_manager::storage::{
-    apis, applications, grants as stored, identity_providers, revisions, subscriptions,
+    api_documents, apis, applications, grants as stored, identity_providers, revisions, subscriptions,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -183,6 +185,18 @@ impl World {
     pub async fn publishes(&self, api: Api) -> Api {
         let row = api.clone();
         self.changes(move |connection| apis::insert(connection, &row)).await;
+        api
+    }
+
+    /// A published API that acts on an OpenAPI document.
+    pub async fn publishes_documented(&self, api: Api, document: &serde_json::Value) -> Api {
+        let document = Document::read(document.to_string().as_bytes(), Syntax::Json).unwrap();
+        let row = api.clone();
+        let write = move |connection: &mut AnyConnection| {
+            apis::insert(connection, &row)?;
+            api_documents::keep(connection, row.id, &document, NOW)
+        };
+        self.changes(write).await;
         api
     }
 

@@ -139,6 +139,7 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
         timeouts: Timeouts { connect: 1_000, first_byte: 2_000, idle: 3_000 },
         forward_authorization: true,
         default_version: true,
+        mock: true,
         transport: Transport {
             protocol: Protocol::Http2,
             tls: Some(BackendTls {

@@ -81,6 +81,7 @@ fn definition(fields: &mut Fields) -> Definition {
         timeouts: fields.object("timeouts", timeouts).unwrap_or_default(),
         forward_authorization: fields.flag("forward_authorization").unwrap_or(false),
         default_version: fields.flag("default_version").unwrap_or(false),
+        mock: fields.flag("mock").unwrap_or(false),
     }
 }
 

@@ -26,6 +26,7 @@ struct Row {
     timeouts: TimeoutsRow,
     forward_authorization: bool,
     default_version: bool,
+    mock: bool,
     transport: TransportRow,
 }
 
@@ -47,6 +48,7 @@ impl Default for Row {
             timeouts: TimeoutsRow::default(),
             forward_authorization: false,
             default_version: false,
+            mock: false,
             transport: TransportRow::default(),
         }
     }
@@ -111,6 +113,7 @@ pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
         },
         forward_authorization: definition.forward_authorization,
         default_version: definition.default_version,
+        mock: definition.mock,
         transport: TransportRow::of(&definition.transport),
     };
     serde_json::to_string(&row).map_err(|e| StorageError::Fault(e.to_string()))
@@ -142,6 +145,7 @@ pub(super) fn read(text: &str) -> Option<Definition> {
         },
         forward_authorization: row.forward_authorization,
         default_version: row.default_version,
+        mock: row.mock,
         transport: row.transport.read()?,
     })
 }

@@ -1,0 +1,108 @@
+//! What an API's OpenAPI document promises, kept beside the table for as long as the API stays as it is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use log::error;
+use shared_server::database::{Database, StorageError};
+
+use crate::domain::api::Api;
+use crate::domain::ids::ApiId;
+use crate::domain::openapi::contract::Contract;
+use crate::storage::api_documents;
+
+/// Contracts by API, each with the revision of the API that it was read for.
+#[derive(Clone, Default)]
+pub struct Contracts(HashMap<ApiId, (i64, Arc<Contract>)>);
+
+/// Why a contract does not let a request through, or has no answer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// The document has no example for the answer.
+    NoExample,
+    /// The examples are of media types that the client does not take.
+    NotAcceptable,
+}
+
+impl Contracts {
+    /// The contracts of those of `apis` that need one; those that `previous` has already are taken over, for reading
+    /// them takes longer than everything else of a table.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn load(apis: &[Api], previous: &Self, database: &Database) -> Result<Self, StorageError> {
+        let mut contracts = HashMap::new();
+        for api in apis.iter().filter(|api| api.definition.needs_document()) {
+            let known = previous.0.get(&api.id).filter(|(revision, _)| *revision == api.revision);
+            if let Some(known) = known {
+                contracts.insert(api.id, known.clone());
+                continue;
+            }
+            let (id, operations) = (api.id, api.definition.operations.clone());
+            let Some(document) = database.read(move |connection| api_documents::find(connection, id)).await?
+            else {
+                error!(api = id.to_string().as_str(); "an API that needs its OpenAPI document has none");
+                continue;
+            };
+            let compiled =
+                tokio::task::spawn_blocking(move || Contract::compile(&document, &operations).0).await;
+            let contract =
+                compiled.map_err(|_| StorageError::Fault("reading a contract panicked".to_owned()))?;
+            contracts.insert(id, (api.revision, Arc::new(contract)));
+        }
+        Ok(Self(contracts))
+    }
+
+    /// The contract of an API, where it needs one and has it.
+    #[must_use]
+    pub fn of(&self, api: ApiId) -> Option<Arc<Contract>> {
+        self.0.get(&api).map(|(_, contract)| Arc::clone(contract))
+    }
+}
+
+impl Breach {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoExample => StatusCode::NOT_IMPLEMENTED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        }
+    }
+
+    /// A stable word for logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoExample => "no_example",
+            Self::NotAcceptable => "not_acceptable",
+        }
+    }
+
+    /// Code, message and description of the body.
+    pub(super) fn words(&self) -> (&'static str, &'static str, String) {
+        let (code, message, description) = match self {
+            Self::NoExample => (
+                "501",
+                "Not Implemented",
+                "This API is a mock, and its OpenAPI document has no example of the answer.",
+            ),
+            Self::NotAcceptable => (
+                "406",
+                "Not Acceptable",
+                "This API is a mock, and has no example in a media type that Accept names.",
+            ),
+        };
+        (code, message, description.to_owned())
+    }
+
+    /// What its owner, or the caller, can do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NoExample => "Add an example to the answer in the API's OpenAPI document.",
+            Self::NotAcceptable => "Accept a media type that the API's OpenAPI document has an example in.",
+        }
+    }
+}
