@@ -12,6 +12,7 @@ pub mod grant;
 pub mod identity_provider;
 pub mod ids;
 pub mod lifecycle;
+pub mod mapped_client;
 pub mod name;
 pub mod openapi;
 pub mod principal;

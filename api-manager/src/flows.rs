@@ -1,5 +1,6 @@
 //! One file for each thing that a caller can make happen: load, decide, save, in that order. No actix types.
 
+mod accept_jwt;
 pub mod api_keys;
 mod api_rules;
 mod audit;
@@ -36,6 +37,7 @@ pub mod generate_keys;
 pub mod housekeeping;
 mod introspect;
 mod issue;
+pub mod map_client;
 mod refresh_grant;
 pub mod replace_api;
 pub mod replace_application;
@@ -47,6 +49,7 @@ pub mod subscribe;
 pub mod trust;
 pub mod unsubscribe;
 
+pub use accept_jwt::{NotAccepted, accept_jwt, issuer_of};
 pub use bearer_login::bearer_login;
 pub use check_assertion::{Checked, check_assertion};
 pub use client_credentials_grant::client_credentials_grant;

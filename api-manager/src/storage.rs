@@ -10,6 +10,7 @@ pub mod deny_rules;
 pub mod grants;
 pub mod identity_providers;
 pub mod lifecycle_events;
+pub mod mapped_clients;
 pub mod revisions;
 pub mod revocations;
 pub mod schema;

@@ -34,3 +34,7 @@ id_type!(
     /// A key that stands for an application.
     ApiKeyId
 );
+id_type!(
+    /// A client of a trusted provider that stands for an application.
+    MappedClientId
+);

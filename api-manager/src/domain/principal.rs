@@ -2,11 +2,13 @@
 
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
+use shared_claims::secret::Digest;
 
 use super::api_key::ApiKey;
 use super::application::KeyType;
 use super::grant::{AssertionOrigin, Grant};
-use super::ids::{ApiKeyId, ApplicationId, GrantId};
+use super::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId};
+use super::mapped_client::VouchedFor;
 use super::revocation::Revocation;
 use super::scheme::Scheme;
 
@@ -23,6 +25,8 @@ pub enum Principal {
         /// The application's id as text: what the caller is called where a name is asked for.
         subject: String,
     },
+    /// By a trusted provider's own JWT.
+    VouchedFor(VouchedFor),
 }
 
 /// What tells one principal from every other one.
@@ -32,6 +36,8 @@ pub enum PrincipalId {
     Grant(GrantId),
     /// Of an API key.
     ApiKey(ApiKeyId),
+    /// Of a JWT, by its SHA-256.
+    Jwt(Digest),
 }
 
 /// No scope at all: what a principal has that was granted none.
@@ -50,6 +56,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => PrincipalId::Grant(grant.id),
             Self::ApiKey { key, .. } => PrincipalId::ApiKey(key.id),
+            Self::VouchedFor(caller) => PrincipalId::Jwt(caller.origin.digest),
         }
     }
 
@@ -59,6 +66,7 @@ impl Principal {
         match self {
             Self::Grant(_) => Scheme::Token,
             Self::ApiKey { .. } => Scheme::ApiKey,
+            Self::VouchedFor(_) => Scheme::Jwt,
         }
     }
 
@@ -68,6 +76,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => grant.application_id,
             Self::ApiKey { key, .. } => key.application_id,
+            Self::VouchedFor(caller) => caller.application_id,
         }
     }
 
@@ -77,6 +86,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => grant.key_type,
             Self::ApiKey { key, .. } => key.key_type,
+            Self::VouchedFor(caller) => caller.key_type,
         }
     }
 
@@ -86,6 +96,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => &grant.subject,
             Self::ApiKey { subject, .. } => subject,
+            Self::VouchedFor(caller) => &caller.subject,
         }
     }
 
@@ -95,6 +106,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => &grant.scopes,
             Self::ApiKey { .. } => &NO_SCOPES,
+            Self::VouchedFor(caller) => &caller.scopes,
         }
     }
 
@@ -104,6 +116,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => Some(grant.expires_at),
             Self::ApiKey { key, .. } => key.expires_at,
+            Self::VouchedFor(caller) => Some(caller.expires_at),
         }
     }
 
@@ -119,6 +132,7 @@ impl Principal {
         match self {
             Self::Grant(grant) => grant.issued_at,
             Self::ApiKey { key, .. } => key.created_at,
+            Self::VouchedFor(caller) => caller.issued_at,
         }
     }
 
@@ -127,7 +141,7 @@ impl Principal {
     pub fn revoked_at(&self) -> Option<UnixTime> {
         match self {
             Self::Grant(grant) => grant.revoked_at,
-            Self::ApiKey { .. } => None,
+            Self::ApiKey { .. } | Self::VouchedFor(_) => None,
         }
     }
 
@@ -137,6 +151,17 @@ impl Principal {
         match self {
             Self::Grant(grant) => grant.lineage.assertion.as_ref(),
             Self::ApiKey { .. } => None,
+            Self::VouchedFor(caller) => Some(&caller.origin),
+        }
+    }
+
+    /// The provider as it was when it was asked to vouch: on other terms than these it has to be asked anew. Grants hold
+    /// whatever becomes of their provider's terms, as long as it is trusted.
+    #[must_use]
+    pub fn verified_by(&self) -> Option<(IdentityProviderId, i64)> {
+        match self {
+            Self::Grant(_) | Self::ApiKey { .. } => None,
+            Self::VouchedFor(caller) => Some((caller.origin.identity_provider_id, caller.provider_revision)),
         }
     }
 
@@ -144,7 +169,13 @@ impl Principal {
     #[must_use]
     pub fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
         match self {
-            Self::Grant(grant) => takes_back(revocation, grant),
+            Self::Grant(grant) => match revocation {
+                Revocation::Token(digest) => grant.access_digest == *digest,
+                Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
+                Revocation::Key(key) => grant.consumer_key == *key,
+                Revocation::ApiKey(_) | Revocation::MappedClient(_) => false,
+                shared => self.is_named_by(shared),
+            },
             Self::ApiKey { key, .. } => match revocation {
                 Revocation::ApiKey(id) => key.id == *id,
                 Revocation::Application(id) => key.application_id == *id,
@@ -153,27 +184,41 @@ impl Principal {
                 | Revocation::Key(_)
                 | Revocation::Subject { .. }
                 | Revocation::Assertion { .. }
-                | Revocation::IdentityProvider(_) => false,
+                | Revocation::IdentityProvider(_)
+                | Revocation::MappedClient(_) => false,
+            },
+            Self::VouchedFor(caller) => match revocation {
+                Revocation::MappedClient(id) => caller.mapping == *id,
+                Revocation::Token(_) | Revocation::Family(_) | Revocation::Key(_) | Revocation::ApiKey(_) => {
+                    false
+                }
+                shared => self.is_named_by(shared),
             },
         }
     }
-}
 
-fn takes_back(revocation: &Revocation, grant: &Grant) -> bool {
-    let origin = grant.lineage.assertion.as_ref();
-    match revocation {
-        Revocation::Token(digest) => grant.access_digest == *digest,
-        Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
-        Revocation::Application(id) => grant.application_id == *id,
-        Revocation::Key(key) => grant.consumer_key == *key,
-        Revocation::Subject { subject, issuer } => {
-            grant.subject == *subject
-                && issuer.as_ref().is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))
+    /// By what grants and JWTs have in common.
+    fn is_named_by(&self, revocation: &Revocation) -> bool {
+        let origin = self.origin();
+        match revocation {
+            Revocation::Application(id) => self.application_id() == *id,
+            Revocation::Subject { subject, issuer } => {
+                self.subject() == subject
+                    && issuer
+                        .as_ref()
+                        .is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))
+            }
+            Revocation::Assertion { issuer, jti } => {
+                origin.is_some_and(|origin| origin.issuer == *issuer && origin.jti.as_ref() == Some(jti))
+            }
+            Revocation::IdentityProvider(id) => {
+                origin.is_some_and(|origin| origin.identity_provider_id == *id)
+            }
+            Revocation::Token(_)
+            | Revocation::Family(_)
+            | Revocation::Key(_)
+            | Revocation::ApiKey(_)
+            | Revocation::MappedClient(_) => false,
         }
-        Revocation::Assertion { issuer, jti } => {
-            origin.is_some_and(|origin| origin.issuer == *issuer && origin.jti.as_ref() == Some(jti))
-        }
-        Revocation::IdentityProvider(id) => origin.is_some_and(|origin| origin.identity_provider_id == *id),
-        Revocation::ApiKey(_) => false,
     }
 }

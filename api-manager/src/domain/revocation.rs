@@ -2,7 +2,7 @@
 
 use shared_claims::secret::Digest;
 
-use super::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId};
+use super::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId, MappedClientId};
 
 /// A set of grants, named by what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,4 +33,6 @@ pub enum Revocation {
     IdentityProvider(IdentityProviderId),
     /// One API key.
     ApiKey(ApiKeyId),
+    /// That a provider's client stands for an application.
+    MappedClient(MappedClientId),
 }

@@ -7,11 +7,13 @@ pub enum Scheme {
     Token,
     /// A key of an application, in the `apikey` header.
     ApiKey,
+    /// A trusted identity provider's own JWT, as Bearer.
+    Jwt,
 }
 
 impl Scheme {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Token, Self::ApiKey];
+    pub const ALL: [Self; 3] = [Self::Token, Self::ApiKey, Self::Jwt];
 
     /// The wire spelling.
     #[must_use]
@@ -19,6 +21,7 @@ impl Scheme {
         match self {
             Self::Token => "token",
             Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
         }
     }
 
@@ -32,6 +35,7 @@ impl Scheme {
         match self {
             Self::Token => 1,
             Self::ApiKey => 2,
+            Self::Jwt => 4,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
+use crate::domain::identity_provider::{LEEWAY, LONGEST_LIFETIME};
 use crate::domain::usage::Period;
 use crate::storage::{grants, revocations, usage_counts, used_assertions};
 
@@ -18,6 +19,9 @@ const BREATH: Duration = Duration::from_millis(20);
 const GRACE: i64 = 3_600;
 /// How long the feed keeps a revocation, in seconds; a gateway that was away for longer starts with an empty cache.
 const FEED: i64 = 86_400;
+
+/// How long it keeps those that name JWTs: as long as one can live.
+const JWTS: i64 = *LONGEST_LIFETIME.end() + 2 * LEEWAY;
 
 /// Sweeps for as long as the server runs.
 pub async fn keep_sweeping(app: Arc<App>) {
@@ -37,8 +41,9 @@ pub async fn keep_sweeping(app: Arc<App>) {
         ) {
             tokio::time::sleep(BREATH).await;
         }
-        let swept =
-            app.database.write(move |connection| revocations::remove_before(connection, now.minus(FEED)));
+        let swept = app.database.write(move |connection| {
+            revocations::remove_before(connection, now.minus(FEED), now.minus(JWTS))
+        });
         if let Err(error) = swept.await {
             log::warn!(cause = error.to_string().as_str(); "old revocations could not be removed");
         }

@@ -103,6 +103,7 @@ fn named(revocation: &Revocation) -> String {
         Revocation::Assertion { issuer, jti } => format!("assertion {jti} of {issuer}"),
         Revocation::IdentityProvider(id) => format!("identity provider {id}"),
         Revocation::ApiKey(id) => format!("API key {id}"),
+        Revocation::MappedClient(id) => format!("mapped client {id}"),
     }
 }
 

@@ -10,7 +10,7 @@ const API_KEY: HeaderValue = HeaderValue::from_static("ApiKey realm=\"Countersig
 /// each other one on a line of its own.
 pub fn tell(schemes: Option<Schemes>, headers: &mut HeaderMap) {
     let Some(schemes) = schemes.filter(|_| headers.contains_key(WWW_AUTHENTICATE)) else { return };
-    if !schemes.contain(Scheme::Token) {
+    if !schemes.contain(Scheme::Token) && !schemes.contain(Scheme::Jwt) {
         headers.remove(WWW_AUTHENTICATE);
     }
     if schemes.contain(Scheme::ApiKey) {
@@ -24,6 +24,7 @@ pub fn wanted(schemes: Schemes) -> String {
     let one = |scheme| match scheme {
         Scheme::Token => "a header: 'Authorization: Bearer ACCESS_TOKEN'",
         Scheme::ApiKey => "a header: 'apikey: API_KEY'",
+        Scheme::Jwt => "a header: 'Authorization: Bearer JWT'",
     };
     schemes.iter().map(one).collect::<Vec<_>>().join(" or ")
 }
@@ -43,6 +44,7 @@ mod tests {
     #[test]
     fn exactly_the_schemes_of_the_api_are_named() {
         assert_eq!(told(&[Scheme::Token]), ["Bearer"]);
+        assert_eq!(told(&[Scheme::Jwt]), ["Bearer"]);
         assert_eq!(told(&[Scheme::ApiKey]), ["ApiKey"]);
         assert_eq!(told(&[Scheme::Token, Scheme::ApiKey]), ["Bearer", "ApiKey"]);
     }

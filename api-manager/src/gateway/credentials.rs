@@ -1,10 +1,11 @@
 //! What a request shows of who calls, and which of it counts at an API.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN, REFERER};
-use shared_claims::opaque;
 use shared_claims::secret::Digest;
+use shared_claims::{jose, opaque};
 
 use crate::domain::api_key;
 use crate::domain::scheme::{Scheme, Schemes};
@@ -39,10 +40,21 @@ enum Shown {
     One(Digest),
 }
 
+/// What a request shows as Bearer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bearer {
+    Nothing,
+    /// Neither a token of ours nor a JWT.
+    Junk,
+    Token(Digest),
+    /// Three parts with dots between them: text that only its provider's keys can make something of.
+    Jwt(Digest, Arc<str>),
+}
+
 /// Everything that a request shows of who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presented {
-    bearer: Shown,
+    bearer: Bearer,
     api_key: Shown,
     /// Where it comes from.
     pub from: CalledFrom,
@@ -75,7 +87,7 @@ impl Presented {
     #[must_use]
     pub fn choose(&self, schemes: Schemes) -> Choice {
         let mut chosen = Choice::Nothing;
-        for (scheme, shown) in [(Scheme::Token, self.bearer), (Scheme::ApiKey, self.api_key)] {
+        for (scheme, shown) in [self.bearer_for(schemes), (Scheme::ApiKey, self.api_key)] {
             let one = match shown {
                 _ if !schemes.contain(scheme) => continue,
                 Shown::Nothing => continue,
@@ -89,22 +101,58 @@ impl Presented {
         }
         chosen
     }
+
+    /// The JWT, where one came.
+    #[must_use]
+    pub fn jwt(&self) -> Option<&Arc<str>> {
+        match &self.bearer {
+            Bearer::Jwt(_, text) => Some(text),
+            Bearer::Nothing | Bearer::Junk | Bearer::Token(_) => None,
+        }
+    }
+
+    /// Tokens and JWTs come in the same place: an API that takes one of them only finds nothing but junk in the other.
+    fn bearer_for(&self, schemes: Schemes) -> (Scheme, Shown) {
+        let taken = if schemes.contain(Scheme::Token) { Scheme::Token } else { Scheme::Jwt };
+        match &self.bearer {
+            Bearer::Nothing => (taken, Shown::Nothing),
+            Bearer::Token(digest) if schemes.contain(Scheme::Token) => (Scheme::Token, Shown::One(*digest)),
+            Bearer::Jwt(digest, _) if schemes.contain(Scheme::Jwt) => (Scheme::Jwt, Shown::One(*digest)),
+            Bearer::Junk | Bearer::Token(_) | Bearer::Jwt(..) => (taken, Shown::Junk),
+        }
+    }
 }
 
 /// Reads the Bearer token (RFC 6750, section 2.1). The scheme's case does not matter, every other byte does.
-fn bearer(headers: &HeaderMap) -> Shown {
+fn bearer(headers: &HeaderMap) -> Bearer {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Shown::Nothing };
+    let Some(value) = values.next() else { return Bearer::Nothing };
     if values.next().is_some() {
-        return Shown::Junk;
+        return Bearer::Junk;
     }
     let value = value.as_bytes();
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, token) = value.split_at_checked(space).unwrap_or((value, &[]));
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Shown::Nothing;
+        return Bearer::Nothing;
     }
-    opaque::presented(token.trim_ascii_start()).map_or(Shown::Junk, Shown::One)
+    let token = token.trim_ascii_start();
+    if let Some(digest) = opaque::presented(token) {
+        return Bearer::Token(digest);
+    }
+    is_jwt(token).map_or(Bearer::Junk, |text| Bearer::Jwt(Digest::of(token), text.into()))
+}
+
+/// Whether it has a JWT's shape, which costs less to see than what it says.
+fn is_jwt(token: &[u8]) -> Option<&str> {
+    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let mut parts = token.split(|byte| *byte == b'.');
+    let is_part = |part: Option<&[u8]>| {
+        part.is_some_and(|part| !part.is_empty() && part.iter().all(|b| is_base64url(*b)))
+    };
+    let has_three = is_part(parts.next()) && is_part(parts.next()) && is_part(parts.next());
+    let is_jwt = token.len() <= jose::LONGEST && has_three && parts.next().is_none();
+    std::str::from_utf8(token).ok().filter(|_| is_jwt)
 }
 
 fn api_key(headers: &HeaderMap) -> Shown {

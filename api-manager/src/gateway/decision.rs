@@ -13,6 +13,7 @@ use super::deny;
 use super::grant_cache::{Cached, CannotLookUp, Entry};
 use super::operations::{Undeclared, is_open};
 use super::refusal::Refusal;
+use super::resolve::Wanted;
 use super::routes::Route;
 use crate::domain::api::Operation;
 use crate::domain::application::KeyType;
@@ -77,7 +78,7 @@ pub async fn decide(
         match try_decide(gateway, asked, fetched.take(), route)? {
             Step::Decided(decision) => return Ok(decision),
             Step::Missing(credential) => {
-                let found = fetch(gateway, credential).await;
+                let found = fetch(gateway, asked, credential).await;
                 fetched = Some(found.map_err(|CannotLookUp| Refusal::CannotLookUp)?);
             }
         }
@@ -88,8 +89,15 @@ pub async fn decide(
 ///
 /// # Errors
 /// [`CannotLookUp`].
-pub async fn fetch(gateway: &Gateway, credential: Credential) -> Result<Fetched, CannotLookUp> {
-    gateway.grants.look_up(&gateway.app, credential).await
+pub async fn fetch(
+    gateway: &Gateway,
+    asked: &Asked,
+    credential: Credential,
+) -> Result<Fetched, CannotLookUp> {
+    let Some(wanted) = Wanted::of(credential, asked.presented.jwt(), &gateway.table.load()) else {
+        return Ok(None);
+    };
+    gateway.grants.look_up(&gateway.app, wanted).await
 }
 
 /// Decides by the table of now, and by what is remembered or was `fetched`.
@@ -130,6 +138,10 @@ pub fn try_decide(
             entry = match fetched {
                 Some(fetched) => fetched,
                 None => match gateway.grants.get(&credential) {
+                    Cached::Known(entry) if table.is_ahead_of(&entry.principal) => {
+                        gateway.grants.forget_one(&credential);
+                        return Ok(Step::Missing(credential));
+                    }
                     Cached::Known(entry) => Some(entry),
                     Cached::Unknown => None,
                     Cached::Miss => return Ok(Step::Missing(credential)),

@@ -141,9 +141,10 @@ fn verdict(refusal: &Refusal) -> (Step, &'static str) {
             (Step::KeyLimits, "Make a key for calls from there, or call from where the key is good.")
         }
         Refusal::MalformedToken => (Step::TokenForm, "Send one token or key, exactly as it was issued."),
-        Refusal::UnknownToken => {
-            (Step::TokenKnown, "Get a token or key from this API manager; the key may have been revoked.")
-        }
+        Refusal::UnknownToken => (
+            Step::TokenKnown,
+            "Get a token or key from this API manager (a key may have been revoked); for a JWT, ask identity-providers/check, and map its client.",
+        ),
         Refusal::CannotLookUp => (Step::TokenKnown, "Try again in a moment: the database cannot be asked."),
         Refusal::RevokedToken => (Step::TokenNotRevoked, "Get a new token."),
         Refusal::ExpiredToken => (Step::TokenNotExpired, "Get a new token or key."),
@@ -235,6 +236,7 @@ impl Findings {
                 let kind = match credential.scheme {
                     Scheme::Token => "a Bearer token",
                     Scheme::ApiKey => "an API key",
+                    Scheme::Jwt => "a JWT as Bearer",
                 };
                 self.saw(Step::Credentials, kind);
                 let start: String = credential.digest.hex().chars().take(8).collect();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::credentials::Credential;
-use super::resolve::resolve;
+use super::resolve::{Wanted, resolve};
 use crate::app::App;
 use crate::domain::principal::Principal;
 use crate::domain::revocation::Revocation;
@@ -138,7 +138,8 @@ impl GrantCache {
     ///
     /// # Errors
     /// [`CannotLookUp`].
-    pub async fn look_up(self: &Arc<Self>, app: &Arc<App>, credential: Credential) -> Answer {
+    pub async fn look_up(self: &Arc<Self>, app: &Arc<App>, wanted: Wanted) -> Answer {
+        let credential = wanted.credential();
         let mut answer = {
             let mut lookups = lock(&self.lookups);
             // Another's look-up may have ended since the caller missed.
@@ -158,7 +159,7 @@ impl GrantCache {
                 let ends = EndsLookup { cache: Arc::clone(self), credential };
                 let app = Arc::clone(app);
                 tokio::spawn(async move {
-                    let answer = ends.cache.ask(&app, ends.credential).await;
+                    let answer = ends.cache.ask(&app, &wanted).await;
                     drop(ends);
                     tell.send_replace(Some(answer));
                 });
@@ -171,11 +172,12 @@ impl GrantCache {
         }
     }
 
-    async fn ask(&self, app: &App, credential: Credential) -> Answer {
+    async fn ask(&self, app: &App, wanted: &Wanted) -> Answer {
+        let credential = wanted.credential();
         for _ in 0..ATTEMPTS {
             let heard = lock(&self.feed).heard;
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let Some(principal) = resolve(app, credential).await? else {
+            let Some(principal) = resolve(app, wanted).await? else {
                 self.remember_unknown(credential);
                 return Ok(None);
             };
@@ -229,6 +231,11 @@ impl GrantCache {
             return;
         }
         self.known.pin().retain(|_, entry| !entry.principal.is_taken_back_by(revocation));
+    }
+
+    /// Forgets one credential, of which more has become known.
+    pub fn forget_one(&self, credential: &Credential) {
+        self.known.pin().remove(credential);
     }
 
     /// Forgets everything.

@@ -161,6 +161,10 @@ impl Assertions {
             Principal::ApiKey { key, .. } => {
                 members.insert("countersign_api_key".to_owned(), key.id.to_string().into());
             }
+            Principal::VouchedFor(caller) => {
+                let jti = caller.origin.jti.as_deref();
+                members.insert("countersign_assertion".to_owned(), jti.into());
+            }
         }
         for (name, value) in dialect {
             members.insert(format!("http://wso2.org/claims/{name}"), value.into());

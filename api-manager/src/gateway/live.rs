@@ -42,7 +42,7 @@ impl Watch {
     /// The rule that refuses.
     pub async fn check(&self) -> Result<(), Refusal> {
         let Some(credential) = self.check_with(None)? else { return Ok(()) };
-        match fetch(&self.gateway, credential).await {
+        match fetch(&self.gateway, &self.asked, credential).await {
             Ok(entry) => {
                 self.untold.store(0, Ordering::Relaxed);
                 self.check_with(Some(entry)).map(|_| ())

@@ -1,6 +1,6 @@
 //! What answers where: an immutable table, compiled from the database and swapped as a whole.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::clients::{Client, Clients, Profile};
@@ -21,6 +21,7 @@ use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
 use crate::domain::lifecycle::State;
 use crate::domain::openapi::contract::Contract;
+use crate::domain::principal::Principal;
 use crate::domain::scheme::Schemes;
 use crate::domain::subscription::{Subscription, SubscriptionState};
 use crate::domain::tier::{Limit, Tier};
@@ -55,9 +56,11 @@ pub struct RouteTable {
     places: HashMap<Box<str>, Arc<Route>>,
     /// The segments of the longest key of `places`.
     deepest: usize,
-    enabled_providers: HashSet<IdentityProviderId>,
     /// Of its APIs, for the next table.
     pub contracts: Contracts,
+    /// Those that are enabled, by their issuer.
+    providers: HashMap<Box<str>, Arc<IdentityProvider>>,
+    enabled_providers: HashMap<IdentityProviderId, i64>,
     /// Whom it keeps away.
     pub deny: DenyTable,
 }
@@ -140,8 +143,10 @@ impl RouteTable {
 
         let mut table = Self { revision: sources.revision, ..Self::default() };
         table.deny = DenyTable::compile(&sources.deny_rules);
-        let providers = sources.identity_providers.iter().filter(|provider| provider.enabled);
-        table.enabled_providers = providers.map(|provider| provider.id).collect();
+        for provider in sources.identity_providers.iter().filter(|provider| provider.enabled) {
+            table.enabled_providers.insert(provider.id, provider.revision);
+            table.providers.insert(provider.issuer.as_str().into(), Arc::new(provider.clone()));
+        }
 
         let mut defaults: HashMap<String, (&Api, Arc<Route>)> = HashMap::new();
         for api in &sources.apis {
@@ -199,7 +204,21 @@ impl RouteTable {
     /// Whether the identity provider is trusted now.
     #[must_use]
     pub fn trusts(&self, provider: IdentityProviderId) -> bool {
-        self.enabled_providers.contains(&provider)
+        self.enabled_providers.contains_key(&provider)
+    }
+
+    /// The trusted provider of that issuer.
+    #[must_use]
+    pub fn provider_of(&self, issuer: &str) -> Option<&Arc<IdentityProvider>> {
+        self.providers.get(issuer)
+    }
+
+    /// Whether somebody was vouched for by a provider whose terms have changed since.
+    #[must_use]
+    pub fn is_ahead_of(&self, caller: &Principal) -> bool {
+        let verified = caller.verified_by();
+        let present = verified.and_then(|(provider, _)| self.enabled_providers.get(&provider));
+        verified.zip(present).is_some_and(|((_, then), now)| then < *now)
     }
 
     /// Every API, in any state.

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod keys;
+mod mapped_clients;
 mod view;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -37,9 +38,17 @@ use view::ApplicationView;
         keys::rotate,
         api_keys::list,
         api_keys::make,
-        api_keys::revoke
+        api_keys::revoke,
+        mapped_clients::list,
+        mapped_clients::map,
+        mapped_clients::unmap
     ),
-    components(schemas(ApplicationView, view::KeyView, api_keys::ApiKeyView))
+    components(schemas(
+        ApplicationView,
+        view::KeyView,
+        api_keys::ApiKeyView,
+        mapped_clients::MappedClientView
+    ))
 )]
 pub struct Docs;
 
@@ -59,6 +68,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         );
     keys::routes(config);
     api_keys::routes(config);
+    mapped_clients::routes(config);
 }
 
 /// The caller's applications, `DefaultApplication` among them; an administrator sees everybody's.

@@ -165,8 +165,8 @@ pub fn revoke(
             Revocation::IdentityProvider(id) => {
                 live.filter(grants::identity_provider_id.eq(id.to_string())).execute(native)
             }
-            // It buys nothing, so there are no grants of it.
-            Revocation::ApiKey(_) => Ok(0),
+            // They buy nothing, so there are no grants of them.
+            Revocation::ApiKey(_) | Revocation::MappedClient(_) => Ok(0),
         };
         Ok(u64::try_from(changed?).unwrap_or_default())
     })

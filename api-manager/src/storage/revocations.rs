@@ -8,7 +8,8 @@ use shared_server::database::{AnyConnection, StorageError};
 
 use super::schema::revocations;
 use super::unreadable;
-use crate::domain::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId};
+use crate::domain::grant::AssertionOrigin;
+use crate::domain::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId, MappedClientId};
 use crate::domain::revocation::Revocation;
 
 /// Adds a revocation to the feed, in the transaction that revokes.
@@ -60,14 +61,49 @@ pub fn last(connection: &mut AnyConnection) -> Result<i64, StorageError> {
         .unwrap_or(0))
 }
 
-/// Forgets the revocations made before `moment`; the newest one stays, so that [`last`] never goes back.
+/// Whether one names an assertion, or its subject since it was issued. Grants are marked themselves; a JWT that is
+/// presented directly leaves nothing else to look at.
 ///
 /// # Errors
 /// [`StorageError`].
-pub fn remove_before(connection: &mut AnyConnection, moment: UnixTime) -> Result<(), StorageError> {
+pub fn name(
+    connection: &mut AnyConnection,
+    origin: &AssertionOrigin,
+    subject: &str,
+    issued_at: UnixTime,
+) -> Result<bool, StorageError> {
+    let of_subject = |issuer| Revocation::Subject { subject: subject.to_owned(), issuer };
+    let mut naming =
+        vec![(of_subject(None), issued_at), (of_subject(Some(origin.issuer.clone())), issued_at)];
+    if let Some(jti) = origin.jti.clone() {
+        naming.push((Revocation::Assertion { issuer: origin.issuer.clone(), jti }, UnixTime(0)));
+    }
+    for (revocation, since) in naming {
+        let (kind, value) = spell(&revocation)?;
+        let rows = revocations::table.filter(revocations::kind.eq(kind)).filter(revocations::value.eq(value));
+        let rows = rows.filter(revocations::at.ge(since.0)).select(revocations::id);
+        if rows.first::<i64>(connection).optional()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets the revocations made before `moment`, and those of assertions and subjects made before `moment_of_jwts`: a JWT
+/// that they name may live as long. The newest one stays, so that [`last`] never goes back.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn remove_before(
+    connection: &mut AnyConnection,
+    moment: UnixTime,
+    moment_of_jwts: UnixTime,
+) -> Result<(), StorageError> {
     let newest = last(connection)?;
-    let old = revocations::table.filter(revocations::at.lt(moment.0)).filter(revocations::id.lt(newest));
-    diesel::delete(old).execute(connection)?;
+    let old = revocations::table.filter(revocations::id.lt(newest)).filter(revocations::at.lt(moment.0));
+    let is_of_jwts = revocations::kind.eq_any(["assertion", "subject"]);
+    let outlived = revocations::at.lt(moment_of_jwts.0);
+    diesel::delete(old.filter(diesel::dsl::not(is_of_jwts).or(outlived))).execute(connection)?;
     Ok(())
 }
 
@@ -101,6 +137,7 @@ fn spell(revocation: &Revocation) -> Result<(&'static str, String), StorageError
         }
         Revocation::IdentityProvider(id) => ("identity_provider", id.to_string()),
         Revocation::ApiKey(id) => ("api_key", id.to_string()),
+        Revocation::MappedClient(id) => ("mapped_client", id.to_string()),
     })
 }
 
@@ -117,6 +154,7 @@ fn read(kind: &str, value: &str) -> Result<Revocation, StorageError> {
             .ok()
             .map(|Assertion { issuer, jti }| Revocation::Assertion { issuer, jti }),
         "identity_provider" => IdentityProviderId::parse(value).map(Revocation::IdentityProvider),
+        "mapped_client" => MappedClientId::parse(value).map(Revocation::MappedClient),
         "api_key" => ApiKeyId::parse(value).map(Revocation::ApiKey),
         _ => None,
     };

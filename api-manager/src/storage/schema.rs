@@ -187,6 +187,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    mapped_clients (id) {
+        id -> Text,
+        application_id -> Text,
+        identity_provider_id -> Text,
+        client_id -> Text,
+        key_type -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     backend_keys (generation) {
         generation -> BigInt,
         sealed_key -> Binary,

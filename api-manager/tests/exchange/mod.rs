@@ -5,7 +5,7 @@ mod clients;
 // The journeys' identity provider, which signs anything; one source for both.
 #[allow(dead_code, reason = "the journeys use the rest of it")]
 #[path = "../../../e2e/src/idp.rs"]
-mod idp;
+pub(crate) mod idp;
 mod providers;
 mod refreshing;
 mod replays;

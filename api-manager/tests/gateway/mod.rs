@@ -8,6 +8,7 @@ mod bodies;
 mod cors;
 mod decisions;
 mod deny;
+mod direct_jwt;
 mod floods;
 mod forwarding;
 mod frames;

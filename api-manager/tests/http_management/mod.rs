@@ -10,6 +10,7 @@ mod callers;
 mod decisions;
 mod deleting;
 mod deny_rules;
+mod mapped_clients;
 mod openapi;
 mod other_fields;
 mod starting;

@@ -6,6 +6,7 @@ mod apis;
 mod applications;
 mod deny_rules;
 mod grants;
+mod mapped_clients;
 mod tables;
 mod usage;
 

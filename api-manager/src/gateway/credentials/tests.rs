@@ -43,6 +43,24 @@ fn the_bearer_scheme_is_read_in_any_case_and_the_token_as_bytes() {
 }
 
 #[test]
+fn a_jwt_is_told_from_a_token_by_its_shape_and_counts_where_it_is_taken() {
+    let jwt = Schemes::of(&[Scheme::Jwt]);
+    let read = |text: &str, schemes| {
+        presented(&[(AUTHORIZATION, format!("Bearer {text}").as_bytes())]).choose(schemes)
+    };
+    assert_eq!(read("a.b-_.c", jwt), one(Scheme::Jwt, "a.b-_.c"));
+    assert_eq!(read("a.b-_.c", all()), one(Scheme::Jwt, "a.b-_.c"));
+    assert_eq!(read("a.b-_.c", Schemes::default()), Choice::Junk);
+    assert_eq!(read(TOKEN, jwt), Choice::Junk);
+    assert_eq!(read(TOKEN, all()), one(Scheme::Token, TOKEN));
+    let long = format!("a.{}.c", "b".repeat(32 * 1_024));
+    for junk in ["a.b", "a.b.c.d", "a..c", ".b.c", "a.b.", "a.b.c=", "a.b.c d", "a.b.c,", &long] {
+        assert_eq!(read(junk, jwt), Choice::Junk, "{junk}");
+    }
+    assert_eq!(read("a.b.c", Schemes::of(&[Scheme::ApiKey])), Choice::Nothing);
+}
+
+#[test]
 fn an_api_key_is_one_line_in_its_own_form() {
     assert_eq!(presented(&[(API_KEY, KEY.as_bytes())]).choose(all()), one(Scheme::ApiKey, KEY));
     assert_eq!(presented(&[(API_KEY, b"x")]).choose(all()), Choice::Junk);

@@ -1,0 +1,2 @@
+DROP INDEX revocations_by_value;
+DROP TABLE mapped_clients;
