@@ -142,6 +142,12 @@ pub fn is_loop(headers: &HeaderMap) -> bool {
 /// an answer on hands on a truncated body, or somebody else's.
 #[must_use]
 pub fn is_misframed(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    // "5, 5" may be taken for 5 (RFC 9110, section 8.6), but who is next may take it otherwise.
+    if lengths.next().is_some_and(|length| !is_number(length)) || lengths.next().is_some() {
+        return true;
+    }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(encoding) = encodings.next() else { return false };
     encodings.next().is_some()

@@ -9,6 +9,7 @@ mod cors;
 mod decisions;
 mod deny;
 mod direct_jwt;
+mod faults;
 mod floods;
 mod forwarding;
 mod frames;
