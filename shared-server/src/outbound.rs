@@ -99,6 +99,9 @@ pub fn connect_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Conn
     std::iter::successors(Some(error), |error| (**error).source()).find_map(|error| error.downcast_ref())
 }
 
+/// How long the other side may take nothing of what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Makes connections for a client of `hyper_util`; a clone shares the TLS settings.
 #[derive(Clone)]
 pub struct Connector {
@@ -107,6 +110,7 @@ pub struct Connector {
     verify_tls: bool,
     expected: Expected,
     connect_timeout: Duration,
+    write_timeout: Duration,
 }
 
 impl Connector {
@@ -125,13 +129,30 @@ impl Connector {
         }
         let expected = Expected::default();
         let OutboundPolicy { allow_private, verify_tls, connect_timeout, .. } = policy;
-        Ok(Self { tls: builder.build(), allow_private, verify_tls, expected, connect_timeout })
+        Ok(Self {
+            tls: builder.build(),
+            allow_private,
+            verify_tls,
+            expected,
+            connect_timeout,
+            write_timeout: WRITE_TIMEOUT,
+        })
     }
 
     /// The same connector with another limit for name, connection and handshake together.
     #[must_use]
     pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
+    }
+
+    /// The same connector with another limit for how long the other side may take nothing of what is sent.
+    #[must_use]
+    pub fn with_write_timeout(self, write_timeout: Duration) -> Self {
+        Self { write_timeout, ..self }
+    }
+
+    fn outbound(&self, stream: Stream) -> Outbound {
+        Outbound::new(stream, self.write_timeout)
     }
 
     /// The same connector for servers whose key has one of these digests (see [`public_key_digest`]). With `alone`
@@ -178,7 +199,11 @@ impl Connector {
         let tcp = self.connect_tcp(host, port, deadline).await?;
         // An HTTP request is one write: waiting for more of it only delays it.
         tcp.set_nodelay(true).map_err(ConnectError::Connect)?;
-        if secure { self.handshake(host, tcp).await } else { Ok(Outbound(Stream::Plain(TokioIo::new(tcp)))) }
+        if secure {
+            self.handshake(host, tcp).await
+        } else {
+            Ok(self.outbound(Stream::Plain(TokioIo::new(tcp))))
+        }
     }
 
     async fn connect_tcp(&self, host: &str, port: u16, deadline: Instant) -> Result<TcpStream, ConnectError> {
@@ -217,7 +242,7 @@ impl Connector {
             }));
         }
         self.expected.check(stream.ssl()).map_err(fault)?;
-        Ok(Outbound(Stream::Tls(TokioIo::new(stream))))
+        Ok(self.outbound(Stream::Tls(TokioIo::new(stream))))
     }
 }
 

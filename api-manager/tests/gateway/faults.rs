@@ -271,7 +271,7 @@ async fn an_upload_waits_for_its_backend() {
     let mut status = [0; 12];
     timeout(SOON, answer.read_exact(&mut status)).await.unwrap().unwrap();
     assert_eq!(&status, b"HTTP/1.1 504");
-    timeout(SOON, sending).await.unwrap().unwrap();
+    sending.abort();
 }
 
 #[tokio::test]

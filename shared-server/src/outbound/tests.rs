@@ -174,6 +174,8 @@ async fn tls_is_verified_against_name_and_issuer_and_negotiates_h2() {
     let mut connector = Connector::new(trusting.clone(), true).unwrap();
     let outbound = connector.call(format!("https://localhost:{port}/").parse().unwrap()).await.unwrap();
     assert!(outbound.connected().is_negotiated_h2());
+    // The server has time for one at a time.
+    drop(outbound);
 
     let uri: Uri = format!("https://127.0.0.2:{port}/").parse().unwrap();
     let pin = public_key_digest(&ca).unwrap();
@@ -195,4 +197,25 @@ async fn a_refused_connection_is_found_among_the_sources_of_the_clients_error() 
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let why = client.get(format!("http://127.0.0.1:{port}/").parse().unwrap()).await.unwrap_err();
     assert!(matches!(connect_error(&why), Some(ConnectError::Connect(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let connector = Connector::new(policy(true), false).unwrap();
+    let mut connector = connector.with_write_timeout(Duration::from_millis(200));
+    let mut outbound = TokioIo::new(connector.call(uri).await.unwrap());
+    let (_silent, _) = listener.accept().await.unwrap();
+
+    let piece = vec![0; 64 * 1024];
+    let writing = async {
+        loop {
+            if let Err(why) = outbound.write_all(&piece).await {
+                return why.kind();
+            }
+        }
+    };
+    let kind = timeout(Duration::from_secs(10), writing).await.unwrap();
+    assert_eq!(kind, io::ErrorKind::TimedOut);
 }
