@@ -43,6 +43,7 @@ pub mod tunnel;
 pub mod uploads;
 pub mod upstream;
 pub mod usage;
+pub mod validate;
 pub mod websocket;
 
 use std::net::SocketAddr;

@@ -107,6 +107,8 @@ pub struct Definition {
     pub default_version: bool,
     /// Whether the examples of its OpenAPI document answer in the place of a backend.
     pub mock: bool,
+    /// Whether requests are judged by its OpenAPI document before they go to its backend.
+    pub validate_requests: bool,
     /// How its backends are spoken to.
     pub transport: Transport,
 }
@@ -130,6 +132,7 @@ impl Default for Definition {
             forward_authorization: false,
             default_version: false,
             mock: false,
+            validate_requests: false,
             transport: Transport::default(),
         }
     }
@@ -155,7 +158,7 @@ impl Definition {
     /// Whether the gateway needs the API's OpenAPI document.
     #[must_use]
     pub fn needs_document(&self) -> bool {
-        self.mock
+        self.mock || self.validate_requests
     }
 }
 

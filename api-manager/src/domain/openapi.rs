@@ -8,7 +8,9 @@ pub mod import;
 mod operations;
 mod problems;
 mod references;
+pub mod request;
 mod rules;
+pub mod schema;
 mod security;
 mod yaml;
 

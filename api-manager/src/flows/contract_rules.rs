@@ -16,9 +16,11 @@ pub(super) fn whole_contract(definition: &Definition, document: Option<&Document
     let Some(document) = document else {
         let detail = "needs an OpenAPI document: make the API with POST /api/v1/apis/import, or add one with PUT \
                       /api/v1/apis/{id}/openapi first";
-        return Err(FlowError::field("mock", detail));
+        let field = if definition.mock { "mock" } else { "validate_requests" };
+        return Err(FlowError::field(field, detail));
     };
-    let problems = Contract::compile(document, &definition.operations).1.into_list();
+    let problems =
+        Contract::compile(document, &definition.operations, definition.validate_requests).1.into_list();
     if problems.is_empty() { Ok(()) } else { Err(FlowError::Fields(problems)) }
 }
 

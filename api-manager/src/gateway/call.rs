@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use super::routes::Route;
 use super::trace::Trace;
 use super::usage::Account;
+use super::validate;
 use super::websocket;
 use crate::domain::api::Operation;
 
@@ -103,6 +104,13 @@ impl<'a> Call<'a> {
             return Ok(response);
         }
         let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
+        let upload_pause = self.gateway.patience.upload;
+        let mut read = None;
+        if route.validates {
+            let request = place.as_mut().ok_or(Refusal::Fault)?;
+            read = validate::judge(&route, (&operation, rest), request, upload_pause).await?;
+        }
+        let request = place.as_ref().ok_or(Refusal::Fault)?;
         let hop = Hop {
             peer: self.pulse.peer,
             scheme: self.pulse.scheme,
@@ -113,9 +121,18 @@ impl<'a> Call<'a> {
         };
         let assertion = self.assertion(&route, entry.as_deref())?;
         let (query, request_id) = (uri.query(), self.request_id);
-        let upload_pause = self.gateway.patience.upload;
-        let way =
-            Way { route: &route, key_type, rest, query, hop, websocket, upload_pause, request_id, assertion };
+        let way = Way {
+            route: &route,
+            key_type,
+            rest,
+            query,
+            hop,
+            websocket,
+            read,
+            upload_pause,
+            request_id,
+            assertion,
+        };
         let mut request = place.take().ok_or(Refusal::Fault)?;
         self.trace.pass_on(request.headers_mut());
         let began = Instant::now();

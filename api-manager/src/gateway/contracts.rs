@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use log::error;
+use shared_claims::field_error::FieldError;
 use shared_server::database::{Database, StorageError};
 
 use crate::domain::api::Api;
@@ -23,6 +24,12 @@ pub enum Breach {
     NoExample,
     /// The examples are of media types that the client does not take.
     NotAcceptable,
+    /// The body is of a media type that the document does not name.
+    MediaType,
+    /// The body is too long to be judged.
+    TooLarge,
+    /// Everything that is wrong with the request; never holds what was sent.
+    Invalid(Vec<FieldError>),
 }
 
 impl Contracts {
@@ -40,13 +47,15 @@ impl Contracts {
                 continue;
             }
             let (id, operations) = (api.id, api.definition.operations.clone());
+            let judges = api.definition.validate_requests;
             let Some(document) = database.read(move |connection| api_documents::find(connection, id)).await?
             else {
                 error!(api = id.to_string().as_str(); "an API that needs its OpenAPI document has none");
                 continue;
             };
             let compiled =
-                tokio::task::spawn_blocking(move || Contract::compile(&document, &operations).0).await;
+                tokio::task::spawn_blocking(move || Contract::compile(&document, &operations, judges).0)
+                    .await;
             let contract =
                 compiled.map_err(|_| StorageError::Fault("reading a contract panicked".to_owned()))?;
             contracts.insert(id, (api.revision, Arc::new(contract)));
@@ -68,6 +77,9 @@ impl Breach {
         match self {
             Self::NoExample => StatusCode::NOT_IMPLEMENTED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -77,6 +89,9 @@ impl Breach {
         match self {
             Self::NoExample => "no_example",
             Self::NotAcceptable => "not_acceptable",
+            Self::MediaType => "media_type",
+            Self::TooLarge => "body_too_large",
+            Self::Invalid(_) => "invalid_request",
         }
     }
 
@@ -93,6 +108,17 @@ impl Breach {
                 "Not Acceptable",
                 "This API is a mock, and has no example in a media type that Accept names.",
             ),
+            Self::MediaType => (
+                "415",
+                "Unsupported Media Type",
+                "The API's OpenAPI document does not name the media type of this body.",
+            ),
+            Self::TooLarge => ("413", "Content Too Large", "The body is longer than 1 MiB."),
+            Self::Invalid(faults) => {
+                let all: Vec<String> =
+                    faults.iter().map(|fault| format!("{} {}", fault.field, fault.detail)).collect();
+                return ("400", "Bad Request", all.join("; "));
+            }
         };
         (code, message, description.to_owned())
     }
@@ -103,6 +129,9 @@ impl Breach {
         match self {
             Self::NoExample => "Add an example to the answer in the API's OpenAPI document.",
             Self::NotAcceptable => "Accept a media type that the API's OpenAPI document has an example in.",
+            Self::MediaType | Self::TooLarge | Self::Invalid(_) => {
+                "Send what the API's OpenAPI document describes; the refusal names each fault."
+            }
         }
     }
 }

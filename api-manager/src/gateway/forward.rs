@@ -5,9 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
@@ -44,6 +46,8 @@ pub struct Way<'a> {
     pub hop: Hop<'a>,
     /// Whether it is the handshake of a WebSocket.
     pub websocket: bool,
+    /// The body, where it was read already.
+    pub read: Option<Bytes>,
     /// How long the client may pause within its body.
     pub upload_pause: Duration,
     /// Its id.
@@ -69,7 +73,8 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
     let mut body = Some(body).filter(|body| !body.is_end_stream());
-    let mut attempts = Attempts::new(route.upstream(key_type), &head.method, body.is_some());
+    let mut attempts =
+        Attempts::new(route.upstream(key_type), &head.method, body.is_some() || way.read.is_some());
     let mut attempt = attempts.first().map_err(Refusal::NoBackend)?;
     prepare(&mut head, &way, attempt.address);
 
@@ -79,8 +84,10 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
             *host = attempt.address.host.clone();
         }
         let kept = attempts.may_go_on().then(|| head.clone());
-        let (upload, progress) =
-            body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause));
+        let (upload, progress) = match &way.read {
+            Some(read) => (Upload::Ready(Full::new(read.clone())), None),
+            None => body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause)),
+        };
         let fault = match exchange(&way, Request::from_parts(head, upload), progress.as_ref()).await {
             Ok(response) => {
                 attempts.answered(&attempt, response.status());

@@ -97,6 +97,8 @@ pub struct Route {
     pub protocol: Protocol,
     /// Whether examples answer in the place of its backends.
     pub mock: bool,
+    /// Whether requests are judged by it.
+    pub validates: bool,
     /// What its OpenAPI document promises, where that is needed.
     pub contract: Option<Arc<Contract>>,
     /// Where its calls are counted.
@@ -280,6 +282,7 @@ impl Route {
             told: None,
             security: definition.security,
             mock: definition.mock,
+            validates: definition.validate_requests,
             contract: None,
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -110,6 +111,8 @@ impl Progress {
 pub enum Upload {
     /// Nothing to send.
     Empty,
+    /// A body that was read already.
+    Ready(Full<Bytes>),
     /// The client's body.
     Streaming(Box<Streaming>),
 }
@@ -157,7 +160,15 @@ impl Body for Upload {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Streaming(streaming) = self.get_mut() else { return Poll::Ready(None) };
+        let streaming = match self.get_mut() {
+            Self::Empty => return Poll::Ready(None),
+            Self::Ready(body) => {
+                return Pin::new(body)
+                    .poll_frame(cx)
+                    .map(|frame| frame.map(|frame| frame.map_err(|e| match e {})));
+            }
+            Self::Streaming(streaming) => streaming,
+        };
         let Streaming { inner: Some(inner), asked_for, patience, progress } = &mut **streaming else {
             return Poll::Ready(None);
         };
@@ -202,6 +213,7 @@ impl Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Ready(body) => body.is_end_stream(),
             Self::Streaming(streaming) => streaming.inner.as_ref().is_none_or(Incoming::is_end_stream),
         }
     }
@@ -209,6 +221,7 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Ready(body) => body.size_hint(),
             Self::Streaming(streaming) => {
                 streaming.inner.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
             }

@@ -27,6 +27,7 @@ mod smuggling;
 mod trace;
 mod trailers;
 mod usage;
+mod validate;
 mod websocket;
 mod wire;
 

@@ -148,7 +148,7 @@ fn bad_values() -> Vec<(&'static str, Value, &'static str)> {
         ("timeouts", json!({"total": 5}), "timeouts.total"),
         ("surprise", json!(true), "surprise"),
     ];
-    for flag in ["backend_jwt", "forward_authorization", "default_version", "mock"] {
+    for flag in ["backend_jwt", "forward_authorization", "default_version", "mock", "validate_requests"] {
         bad.extend([(flag, json!("true"), flag), (flag, json!(1), flag), (flag, json!(""), flag)]);
     }
     bad

@@ -1,5 +1,7 @@
 //! OpenAPI documents made into APIs, judged, replaced and shown.
 
+mod contracts;
+
 use bytes::Bytes;
 use http::Method;
 use http_body_util::Full;
@@ -377,25 +379,5 @@ async fn a_document_at_a_url_is_read_like_one_that_was_sent() {
 
     assert_eq!(api["name"], "Petstore");
     serving.await.unwrap();
-    manager.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mock_needs_a_document_and_no_backend() {
-    let manager = Manager::start().await;
-    manager
-        .post(&As::admin(), "/api/v1/apis", super::with(super::api("bare"), "mock", json!(true)))
-        .await
-        .assert_blames("mock");
-    let mut nowhere = document();
-    nowhere["servers"] = json!([]);
-    nowhere["x-countersign"] = json!({"context": "birds", "mock": true});
-
-    let made = manager.imports("", &nowhere).await.made();
-    assert_eq!((&made["mock"], &made["backends"]["production"]), (&json!(true), &json!([])));
-    manager.acts(&As::admin(), &made, "publish").await.expect(200);
-    assert_eq!(manager.exports(&made).await.expect(200)["x-countersign"]["mock"], true);
-    let without = super::with(super::with(made.clone(), "mock", json!(false)), "backends", json!({}));
-    manager.put(&As::admin(), &at("apis", &made), without).await.assert_blames("backends");
     manager.stop().await;
 }

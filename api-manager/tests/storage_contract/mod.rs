@@ -141,6 +141,7 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
         forward_authorization: true,
         default_version: true,
         mock: true,
+        validate_requests: true,
         transport: Transport {
             protocol: Protocol::Http2,
             tls: Some(BackendTls {

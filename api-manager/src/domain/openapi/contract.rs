@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::example::Examples;
 use super::export::template;
+use super::request::Rules;
+use super::schema::Judge;
 use super::{Document, METHODS, Problems, step};
 use crate::domain::api::Operation;
 use crate::domain::api::operation::shape;
@@ -15,12 +17,15 @@ use crate::domain::api::operation::shape;
 pub struct Contract {
     /// By the operation's path and a method in upper case.
     described: HashMap<String, HashMap<String, Described>>,
+    /// Where requests are judged.
+    judge: Option<Judge>,
 }
 
 /// What a document says of one operation.
 #[derive(Debug, Default)]
 pub struct Described {
     answers: Vec<Answer>,
+    rules: Rules,
 }
 
 /// One status that a mock can answer with.
@@ -64,11 +69,12 @@ pub enum Unanswerable {
 }
 
 impl Contract {
-    /// Reads the promises about `operations`, and what is wrong with them.
+    /// Reads the promises about `operations`, and what is wrong with them; `judges` says that requests are judged too.
     #[must_use]
-    pub fn compile(document: &Document, operations: &[Operation]) -> (Self, Problems) {
+    pub fn compile(document: &Document, operations: &[Operation], judges: bool) -> (Self, Problems) {
         let mut problems = Problems::default();
         let mut contract = Self::default();
+        contract.judge = judges.then(|| Judge::compile(document, &mut problems));
         let mut examples = Examples::new(document);
         for operation in operations {
             let Some((path, item)) = described_item(document, &operation.path) else { continue };
@@ -87,10 +93,28 @@ impl Contract {
                         "is where the examples together grow past 4 MiB; shorten them, or turn mock off";
                     problems.note(&step(&pointer, method), detail);
                 }
-                of_path.insert(upper, Described { answers });
+                of_path.insert(
+                    upper,
+                    Described {
+                        answers,
+                        rules: Rules::read(document, &pointer, &step(&pointer, method), path),
+                    },
+                );
             }
         }
         (contract, problems)
+    }
+
+    /// What requests are judged by, where they are.
+    #[must_use]
+    pub fn judge(&self) -> Option<&Judge> {
+        self.judge.as_ref()
+    }
+
+    /// What is asked of requests for `operation`; `None` where the document does not describe it.
+    #[must_use]
+    pub fn rules(&self, operation: &Operation, method: &str) -> Option<&Rules> {
+        self.find(operation, method).map(|described| &described.rules)
     }
 
     /// What is said of `operation` for `method`.

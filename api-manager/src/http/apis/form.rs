@@ -82,6 +82,7 @@ fn definition(fields: &mut Fields) -> Definition {
         forward_authorization: fields.flag("forward_authorization").unwrap_or(false),
         default_version: fields.flag("default_version").unwrap_or(false),
         mock: fields.flag("mock").unwrap_or(false),
+        validate_requests: fields.flag("validate_requests").unwrap_or(false),
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) struct ApiView {
     default_version: bool,
     /// Whether the examples of its OpenAPI document answer in the place of a backend.
     mock: bool,
+    /// Whether requests are judged by its OpenAPI document: parameters, media type, and JSON bodies of up to 1 MiB.
+    validate_requests: bool,
     /// The version of HTTP that its backends are spoken to in: http1 (default) or http2, which gRPC needs.
     backend_protocol: &'static str,
     /// Whom TLS takes for its https backends. Null goes by the system's certificates and the URL's host.
@@ -161,6 +163,7 @@ impl ApiView {
             forward_authorization: definition.forward_authorization,
             default_version: definition.default_version,
             mock: definition.mock,
+            validate_requests: definition.validate_requests,
             backend_protocol: definition.transport.protocol.as_str(),
             backend_tls: definition.transport.tls.map(BackendTlsView::of),
             created_at: api.created_at.rfc3339(),

@@ -27,6 +27,7 @@ struct Row {
     forward_authorization: bool,
     default_version: bool,
     mock: bool,
+    validate_requests: bool,
     transport: TransportRow,
 }
 
@@ -49,6 +50,7 @@ impl Default for Row {
             forward_authorization: false,
             default_version: false,
             mock: false,
+            validate_requests: false,
             transport: TransportRow::default(),
         }
     }
@@ -114,6 +116,7 @@ pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
         forward_authorization: definition.forward_authorization,
         default_version: definition.default_version,
         mock: definition.mock,
+        validate_requests: definition.validate_requests,
         transport: TransportRow::of(&definition.transport),
     };
     serde_json::to_string(&row).map_err(|e| StorageError::Fault(e.to_string()))
@@ -146,6 +149,7 @@ pub(super) fn read(text: &str) -> Option<Definition> {
         forward_authorization: row.forward_authorization,
         default_version: row.default_version,
         mock: row.mock,
+        validate_requests: row.validate_requests,
         transport: row.transport.read()?,
     })
 }

@@ -1,3 +1,5 @@
+//! What a document becomes: contracts.
+
 use serde_json::json;
 
 use super::*;
@@ -16,7 +18,7 @@ fn contract(operation: Value) -> (Contract, Operation) {
         },
     });
     let operation = Operation::new("GET", "/pets/{name}");
-    let (contract, problems) = Contract::compile(&Document { root }, std::slice::from_ref(&operation));
+    let (contract, problems) = Contract::compile(&Document { root }, std::slice::from_ref(&operation), false);
     assert_eq!(problems.into_list(), []);
     (contract, operation)
 }
@@ -118,6 +120,6 @@ fn head_is_answered_as_get_and_examples_that_grow_are_a_problem() {
         "paths": {"/a": {"get": json_content(json!({"examples": examples}))}},
         "components": {"examples": {"big": {"value": "x".repeat(900_000)}}},
     });
-    let (_, problems) = Contract::compile(&Document { root }, &[Operation::new("GET", "/a")]);
+    let (_, problems) = Contract::compile(&Document { root }, &[Operation::new("GET", "/a")], false);
     assert_eq!(problems.into_list()[0].field, "/paths/~1a/get");
 }

@@ -1,3 +1,5 @@
+//! What a document becomes: exports.
+
 use shared_claims::scope::ScopeSet;
 
 use super::super::import::{Choices, read};
