@@ -39,3 +39,20 @@ async fn a_refusal_is_explained_by_its_request_id() {
     manager.get(&idp.person("x", "openid"), &path).await.assert_refused(403, "apim:api_view");
     manager.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_id_with_a_slash_is_found_in_percent_encoding() {
+    let manager = Manager::start().await;
+    let url = format!("https://{}/nowhere", manager.running.gateway);
+    let call = Request::builder().uri(url).header("x-request-id", "job/7:a+b");
+
+    let refused = manager.send(call.body(Full::default()).unwrap()).await;
+
+    assert_eq!((refused.status, refused.header("x-request-id")), (404, "job/7:a+b"));
+    let decision = manager.get(&As::admin(), "/api/v1/decisions/job%2F7:a+b").await.expect(200);
+    assert_eq!(
+        (decision["request_id"].as_str(), &decision["api_id"]),
+        (Some("job/7:a+b"), &serde_json::Value::Null)
+    );
+    manager.stop().await;
+}

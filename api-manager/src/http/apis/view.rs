@@ -80,7 +80,8 @@ pub(super) struct OperationView {
     scopes: Vec<String>,
     /// token (default), application (a token with no person behind it) or none.
     auth: &'static str,
-    /// The tier whose limit all callers of the operation share.
+    /// The tier whose limit all callers of the operation share; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
 }
 
