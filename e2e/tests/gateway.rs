@@ -25,6 +25,7 @@ mod protocols;
 mod schemes;
 mod shaping;
 mod ssrf;
+mod usage;
 
 /// The API manager as a process of its own, whose memory can be looked at, with one API and a token for it.
 struct Outside {
