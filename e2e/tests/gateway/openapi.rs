@@ -58,3 +58,39 @@ async fn a_document_becomes_an_api_and_comes_back_as_it_was() {
     let judged = sends(judge).await.text();
     assert!(judged.contains("/paths/cats") && judged.contains("/paths/~1dogs~1{id}"), "{judged}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_answers_for_a_backend_that_is_not_there_yet_and_judges_requests_for_one_that_is() {
+    let inside = Inside::with_api("pets", &read_and_write()).await;
+    let rest = |path: &str| format!("{}/api/v1/apis/{path}", inside.world.places().manager);
+    let sends = async |call: Call| inside.world.http.send(call.basic("admin", ADMIN_PASSWORD)).await;
+    let document = DOCUMENT.replace("security: [{ sso: [\"cats:adopt\"] }]", "security: []");
+    for (context, switch) in [("drawn", "mock"), ("real", "validate_requests")] {
+        let query = format!("context={context}&tiers=Unlimited&backend={}", inside.world.backend.url());
+        let import = Call::post(rest(&format!("import?{query}"))).header("content-type", "application/yaml");
+        let made = sends(import.body(document.clone())).await.expect(201);
+        let one = rest(&made.member("id"));
+        let mut api = made.json();
+        api[switch] = json!(true);
+        let _ = sends(Call::put(&one).header("if-match", made.header("etag")).json(&api)).await.expect(200);
+        let publish = Call::post(format!("{one}/lifecycle")).json(&json!({ "action": "publish" }));
+        assert!(sends(publish).await.status < 300);
+    }
+    let at = |path: &str| inside.application.gateway(path);
+
+    let drawn = inside.application.sends_as_is(Call::get(at("/drawn/2.0.0/cats"))).await.expect(200);
+    assert_eq!((drawn.json(), inside.world.backend.reached()), (json!([{ "name": "Tom" }]), 0));
+
+    let adopts = |name: &str| {
+        let call = Call::post(at("/real/2.0.0/cats")).json(&json!({ "name": name }));
+        inside.application.sends_as_is(call)
+    };
+    let refused = adopts("a name that is far too long").await.expect(400);
+    assert!(
+        refused.text().contains("/name") && !refused.text().contains("far too long"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(inside.world.backend.reached(), 0);
+    let _ = adopts("Tom").await.expect(200);
+}
