@@ -32,6 +32,8 @@ pub mod path;
 pub mod refresh;
 pub mod refusal;
 pub mod resolve;
+pub mod response_cache;
+pub mod rewrite;
 pub mod routes;
 pub mod service;
 pub mod streams;
@@ -39,6 +41,7 @@ pub mod throttle;
 pub mod timing;
 pub mod trace;
 pub mod trailers;
+pub mod transforms;
 pub mod tunnel;
 pub mod uploads;
 pub mod upstream;
@@ -70,6 +73,7 @@ use identity::Assertions;
 use limits::Buckets;
 use listener::Phase;
 use refresh::Refresh;
+use response_cache::ResponseCache;
 use routes::RouteTable;
 use upstream::Upstreams;
 use upstream::checks::Checks;
@@ -114,6 +118,7 @@ pub struct Gateway {
     upstreams: Upstreams,
     checks: Checks,
     assertions: Assertions,
+    answers: ResponseCache,
     usage: Usage,
     /// Where requests that reach no API are counted.
     nowhere: Tally,
@@ -195,6 +200,7 @@ pub async fn start_within(
         grants: Arc::new(GrantCache::new(limits.cache)),
         clients: Clients::new(cores.len(), app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
+        answers: ResponseCache::default(),
         buckets: Buckets::new(app.clock.clone()),
         upstreams: Upstreams::new(Arc::clone(&app.backend_states)),
         checks: Checks::default(),

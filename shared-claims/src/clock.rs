@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 /// A moment, in whole seconds since 1970-01-01T00:00:00Z (`NumericDate` of RFC 7519, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +36,14 @@ impl UnixTime {
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(|moment| Self(moment.unix_timestamp()))
+    }
+
+    /// Reads the one form of HTTP dates that is still sent, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section
+    /// 5.6.7).
+    #[must_use]
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc2822).ok().filter(|_| text.ends_with(" GMT"));
+        moment.map(|moment| Self(moment.unix_timestamp()))
     }
 
     /// The moment as RFC 3339 text in UTC, such as `2026-01-31T12:00:00Z`; years past 9999 read as the last second of 9999.
@@ -101,6 +109,15 @@ mod tests {
         assert_eq!(UnixTime::parse_rfc3339("1970-01-01T01:00:01.9+01:00"), Some(UnixTime(1)));
         for bad in ["", "1970-01-01", "1970-01-01T00:00:00", "1970-13-01T00:00:00Z", "0"] {
             assert_eq!(UnixTime::parse_rfc3339(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_http_date_reads_as_its_moment() {
+        let read = UnixTime::from_http_date;
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(UnixTime(784_111_777)));
+        for bad in ["0", "", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 +0100", "GMT"] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! A published API: where it answers, what it guards, where its traffic goes.
 
 pub mod backend;
+pub mod caching;
 pub mod cors;
 pub mod operation;
 pub mod place;
 pub mod search;
+pub mod transform;
 pub mod transport;
 pub mod upstream;
 
@@ -14,6 +16,8 @@ use shared_claims::scope::ScopeSet;
 use super::ids::ApiId;
 use super::lifecycle::State;
 use super::scheme::Schemes;
+use caching::Caching;
+use transform::Transforms;
 use transport::Transport;
 pub use upstream::{Backend, Backends};
 
@@ -95,6 +99,10 @@ pub struct Definition {
     pub security: Schemes,
     /// Whether the backend gets a signed JWT about the caller.
     pub backend_jwt: bool,
+    /// The header that it comes in, in lower case; `None` for `X-JWT-Assertion`.
+    pub backend_jwt_header: Option<String>,
+    /// What is changed of all its messages.
+    pub transforms: Transforms,
     /// The most requests a second that reach the backend, over all callers.
     pub max_tps: Option<u32>,
     /// The tier whose limit all callers of the API share.
@@ -126,6 +134,8 @@ impl Default for Definition {
             cors: None,
             security: Schemes::default(),
             backend_jwt: false,
+            backend_jwt_header: None,
+            transforms: Transforms::default(),
             max_tps: None,
             limit_tier: None,
             timeouts: Timeouts::default(),
@@ -175,6 +185,12 @@ pub struct Operation {
     pub auth: OperationAuth,
     /// The tier whose limit all callers of the operation share.
     pub tier: Option<String>,
+    /// The path that the backend sees instead, with the names of `path`.
+    pub rewrite: Option<String>,
+    /// What is changed of its messages, after what is changed of all messages of the API.
+    pub transforms: Transforms,
+    /// Whether and how its answers are kept.
+    pub cache: Option<Caching>,
 }
 
 impl Operation {
@@ -187,6 +203,9 @@ impl Operation {
             scopes: ScopeSet::default(),
             auth: OperationAuth::Token,
             tier: None,
+            rewrite: None,
+            cache: None,
+            transforms: Transforms::default(),
         }
     }
 }

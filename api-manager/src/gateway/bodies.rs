@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::live::{Live, Watch};
+use super::response_cache::copying::Copying;
 use super::streams::Held;
 use super::trailers;
 use super::uploads::Progress;
@@ -63,6 +64,9 @@ pub struct Outgoing {
     live: Option<Box<Live>>,
     /// Of the stream that it goes out by, if that is one of HTTP/2.
     held: Option<Arc<Held>>,
+    copying: Option<Box<Copying>>,
+    /// Whether a body that breaks off can be told from one that ends.
+    shows_its_end: bool,
 }
 
 enum Content {
@@ -73,19 +77,42 @@ enum Content {
 impl Outgoing {
     /// A body of our own.
     #[must_use]
-    pub fn full(text: String) -> Self {
-        Self { content: Content::Ours(Full::new(Bytes::from(text))), ledger: None, live: None, held: None }
+    pub fn full(body: impl Into<Bytes>) -> Self {
+        Self::of(Content::Ours(Full::new(body.into())))
     }
 
     /// The backend's body, which may pause for `limit`; while it moves, so does the exchange with what is uploaded.
     #[must_use]
     pub fn relayed(body: Incoming, limit: Duration, upload: Option<Arc<Progress>>) -> Self {
-        Self {
-            content: Content::Theirs(body, Patience::new(limit), upload),
-            ledger: None,
-            live: None,
-            held: None,
+        Self::of(Content::Theirs(body, Patience::new(limit), upload))
+    }
+
+    fn of(content: Content) -> Self {
+        Self { content, ledger: None, live: None, held: None, copying: None, shows_its_end: true }
+    }
+
+    /// Notes whether a body that breaks off can be told from one that ends.
+    #[must_use]
+    pub fn showing_its_end(mut self, shows_its_end: bool) -> Self {
+        self.shows_its_end = shows_its_end;
+        self
+    }
+
+    /// Whether a body that breaks off can be told from one that ends.
+    #[must_use]
+    pub fn shows_its_end(&self) -> bool {
+        self.shows_its_end
+    }
+
+    /// Has the body copied on its way.
+    #[must_use]
+    pub fn with_copy(mut self, copying: Copying) -> Self {
+        if self.is_end_stream() {
+            copying.finish();
+        } else {
+            self.copying = Some(Box::new(copying));
         }
+        self
     }
 
     /// Keeps `ledger` open until the body is gone.
@@ -114,6 +141,16 @@ impl Outgoing {
 }
 
 impl Outgoing {
+    /// Copies a frame; who sends the answer need not ask for more after the last one.
+    fn copy(&mut self, frame: &Frame<Bytes>) {
+        let Some(copying) = self.copying.take().and_then(|copying| copying.after(frame)) else { return };
+        if self.is_end_stream() {
+            copying.finish();
+        } else {
+            self.copying = Some(copying);
+        }
+    }
+
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(live) = &mut self.live
             && let Err(refusal) = live.check(cx)
@@ -149,8 +186,14 @@ impl Outgoing {
             }
         };
         Poll::Ready(match frame {
-            Ok(None) => None,
+            Ok(None) => {
+                if let Some(copying) = self.copying.take() {
+                    copying.finish();
+                }
+                None
+            }
             Ok(Some(Ok(mut frame))) => {
+                self.copy(&frame);
                 if let (Some(ledger), Some(data)) = (&mut self.ledger, frame.data_ref()) {
                     ledger.passed(0, u64::try_from(data.len()).unwrap_or(0));
                 }

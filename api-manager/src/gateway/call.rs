@@ -20,6 +20,8 @@ use super::live::Watch;
 use super::mock;
 use super::path;
 use super::refusal::Refusal;
+use super::response_cache::{Seeking, Sought};
+use super::rewrite::fill;
 use super::routes::Route;
 use super::trace::Trace;
 use super::usage::Account;
@@ -119,8 +121,28 @@ impl<'a> Call<'a> {
             prefix,
             version: request.version(),
         };
+        let (changes, request_id) = (route.shapes.of(&operation), self.request_id);
+        let seeking = Seeking {
+            request,
+            route: &route,
+            operation: &operation,
+            key_type,
+            entry: entry.as_deref(),
+            hop: &hop,
+            rest,
+            request_id,
+        };
+        let missed = match self.gateway.answers.seek(&seeking, self.gateway.app.clock.now()) {
+            Sought::Found(mut response) => {
+                tell(standing.as_ref(), &mut response);
+                return Ok(*response);
+            }
+            Sought::Missed(missed) => missed,
+        };
         let assertion = self.assertion(&route, entry.as_deref())?;
-        let (query, request_id) = (uri.query(), self.request_id);
+        let rewritten = rewrite(&operation, rest)?;
+        let query = changes.query(uri.query());
+        let (rest, query) = (rewritten.as_deref().unwrap_or(rest), query.as_deref());
         let way = Way {
             route: &route,
             key_type,
@@ -131,6 +153,7 @@ impl<'a> Call<'a> {
             read,
             upload_pause,
             request_id,
+            changes,
             assertion,
         };
         let mut request = place.take().ok_or(Refusal::Fault)?;
@@ -140,9 +163,9 @@ impl<'a> Call<'a> {
         self.account.backend = Some(began.elapsed());
         let mut response = forwarded?;
         self.watch = Some(watch);
-        if let Some(standing) = standing {
-            standing.tell(response.headers_mut());
-        }
+        changes.response(response.headers_mut());
+        let mut response = missed.keep(response, self.gateway.app.clock.now());
+        tell(standing.as_ref(), &mut response);
         Ok(response)
     }
 
@@ -184,4 +207,17 @@ impl<'a> Call<'a> {
         let (now, wall) = (self.gateway.buckets.now(), self.gateway.app.clock.now());
         take_all(limits.into_iter().flatten(), now, wall).map_err(Refusal::Throttled)
     }
+}
+
+/// Says how the caller stands, where there is a limit.
+fn tell(standing: Option<&Standing>, response: &mut Response<Outgoing>) {
+    if let Some(standing) = standing {
+        standing.tell(response.headers_mut());
+    }
+}
+
+/// The path that the backend sees, where the operation names one.
+fn rewrite(operation: &Operation, rest: &str) -> Result<Option<String>, Refusal> {
+    let Some(template) = &operation.rewrite else { return Ok(None) };
+    fill(&operation.path, template, rest).map(Some).ok_or(Refusal::Fault)
 }

@@ -24,6 +24,7 @@ use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::trailers;
+use super::transforms::Changes;
 use super::tunnel::Ends;
 use super::uploads::{Progress, Upload, UploadFault};
 use super::upstream::address::Address;
@@ -52,6 +53,8 @@ pub struct Way<'a> {
     pub upload_pause: Duration,
     /// Its id.
     pub request_id: &'a HeaderValue,
+    /// What is changed of its headers.
+    pub changes: Changes<'a>,
     /// Who calls, where the backend wants to hear it.
     pub assertion: Option<HeaderValue>,
 }
@@ -119,8 +122,10 @@ fn prepare(head: &mut Parts, way: &Way<'_>, address: &Address) {
     let takes_trailers = trailers::are_taken(&head.headers);
     head.extensions.clear();
     headers::to_backend(&mut head.headers, hop, &address.host, request_id, route.forward_authorization);
+    way.changes.request(&mut head.headers);
+    head.headers.remove(&route.assertion_header);
     if let Some(assertion) = assertion {
-        head.headers.insert(headers::ASSERTION, assertion.clone());
+        head.headers.insert(&route.assertion_header, assertion.clone());
     }
     if *websocket {
         websocket::upgrade(&mut head.headers);
@@ -237,6 +242,7 @@ fn relay(
         upload.answer_moves();
     }
     let (mut parts, body) = response.into_parts();
+    let shows_its_end = headers::shows_its_end(&parts.headers, parts.version);
     headers::from_backend(&mut parts.headers, parts.version, request_id);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
@@ -244,7 +250,8 @@ fn relay(
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(http::header::CONTENT_LENGTH);
     }
-    Response::from_parts(parts, Outgoing::relayed(body, idle(route), upload))
+    let body = Outgoing::relayed(body, idle(route), upload).showing_its_end(shows_its_end);
+    Response::from_parts(parts, body)
 }
 
 fn failure(why: &legacy::Error) -> Failure {

@@ -19,7 +19,7 @@ const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authentica
 const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 /// What we say of the caller to the backend.
-pub const ASSERTION: HeaderName = HeaderName::from_static("x-jwt-assertion");
+pub const ASSERTION: HeaderName = HeaderName::from_static(crate::domain::api::transform::ASSERTION);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -153,6 +153,15 @@ pub fn is_misframed(headers: &HeaderMap) -> bool {
     encodings.next().is_some()
         || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
         || headers.contains_key(CONTENT_LENGTH)
+}
+
+/// Whether an answer that breaks off can be told from one that ends: without a length it ends with the connection (RFC
+/// 9112, section 8).
+#[must_use]
+pub fn shows_its_end(headers: &HeaderMap, version: Version) -> bool {
+    version == Version::HTTP_2
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Makes the client's headers those of a request to the backend whose `Host` is given.

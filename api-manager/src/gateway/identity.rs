@@ -1,19 +1,20 @@
-//! Who calls, told to the backend in a JWT of ours: `X-JWT-Assertion`.
+//! Who calls, told to the backend in a JWT of ours: `X-JWT-Assertion`, or the header that the API names.
 //!
 //! The claims are JSON inside base64url: nothing that a name holds can become a header. A JWT is signed once for each caller
 //! and API, and sent again until it is nearly over or the table has changed.
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use shared_claims::clock::UnixTime;
 use uuid::Uuid;
 
+use super::headers::ASSERTION;
 use super::refusal::Refusal;
 use super::routes::{Route, Subscriber};
 use crate::backend_key::BackendKey;
-use crate::domain::api::Api;
+use crate::domain::api::{Api, Definition};
 use crate::domain::application::{Application, KeyType};
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::principal::{Principal, PrincipalId};
@@ -59,6 +60,13 @@ impl Told {
         let (name, version) = (api.name.clone(), api.version.clone());
         api.definition.backend_jwt.then_some(Self { name, context, version, revision })
     }
+}
+
+/// The header in which an API's backend hears it.
+#[must_use]
+pub fn header_of(definition: &Definition) -> HeaderName {
+    let named = definition.backend_jwt_header.as_ref();
+    named.and_then(|name| HeaderName::try_from(name).ok()).unwrap_or(ASSERTION)
 }
 
 /// The JWTs that are good for another call.

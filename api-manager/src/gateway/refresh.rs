@@ -15,6 +15,7 @@ use super::contracts::Contracts;
 use super::routes::{RouteTable, Sources};
 use super::usage::Tally;
 use crate::changes::{Change, Notice};
+use crate::domain::ids::ApiId;
 use crate::domain::revocation::Revocation;
 use crate::storage::{
     apis, applications, deny_rules, identity_providers, revisions, revocations, subscriptions, tiers,
@@ -56,6 +57,7 @@ pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     let compiling = Arc::clone(gateway);
     let profiles: HashSet<Profile> =
         sources.apis.iter().flat_map(|api| Profile::all_of(&api.definition)).collect();
+    let current: HashSet<(ApiId, i64)> = sources.apis.iter().map(|api| (api.id, api.revision)).collect();
     let compiled = tokio::task::spawn_blocking(move || {
         let Gateway { clients, buckets, upstreams, .. } = &*compiling;
         RouteTable::compile(sources, clients, buckets, upstreams, Tally::of)
@@ -66,6 +68,7 @@ pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
     gateway.checks.follow(&table, &gateway.app.backend_states.ticker);
     gateway.table.store(Arc::new(table));
     gateway.clients.keep_only(&profiles);
+    gateway.answers.keep_only(|api, revision| current.contains(&(api, revision)));
     gateway.buckets.forget_unused();
     gateway.upstreams.forget_unused();
     Ok(())

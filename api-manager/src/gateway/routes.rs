@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::clients::{Client, Clients, Profile};
 use super::contracts::Contracts;
 use super::cors;
 use super::deny::DenyTable;
-use super::identity::{About, Told};
+use super::identity::{self, About, Told};
 use super::limits::shared::Shared;
 use super::limits::{Buckets, Key, Limited};
 use super::operations::Operations;
+use super::transforms::Shapes;
 use super::upstream::{Upstream, Upstreams};
 use super::usage::Tally;
 use crate::domain::api::transport::Protocol;
@@ -77,6 +80,14 @@ pub struct Route {
     pub subscribers: HashMap<ApplicationId, Subscriber>,
     /// What its backend hears of it with each call; `None` where it wants to hear nothing.
     pub told: Option<Told>,
+    /// The header in which its backend hears it.
+    pub assertion_header: HeaderName,
+    /// The API's revision.
+    pub revision: i64,
+    /// Whether any of its operations has its answers kept.
+    pub keeps_answers: bool,
+    /// What is changed of its messages.
+    pub shapes: Shapes,
     /// What it says to pages of other origins; `None` leaves that to the backend.
     pub cors: Option<cors::Policy>,
     /// What all its callers share.
@@ -284,6 +295,10 @@ impl Route {
             mock: definition.mock,
             validates: definition.validate_requests,
             contract: None,
+            assertion_header: identity::header_of(definition),
+            revision: api.revision,
+            keeps_answers: definition.operations.iter().any(|operation| operation.cache.is_some()),
+            shapes: Shapes::compile(definition),
             forward_authorization: definition.forward_authorization,
             timeouts: definition.timeouts,
             websockets: clients.get(Profile::of(definition).for_websockets()),

@@ -1,10 +1,12 @@
 //! `/api/v1/apis`: publishers make APIs and move them through their lives, everybody with the right looks at them.
 
 mod backends;
+mod caching;
 mod form;
 mod openapi;
 mod openapi_body;
 mod security;
+mod transforms;
 mod transport;
 mod view;
 

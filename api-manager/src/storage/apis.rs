@@ -2,6 +2,7 @@
 
 mod backends;
 mod definition;
+mod transforms;
 mod transport;
 
 use diesel::prelude::*;

@@ -3,6 +3,7 @@
 mod actors;
 mod api_fields;
 mod api_keys;
+mod api_shaping;
 mod apis;
 mod applications;
 mod backend_tls;

@@ -13,6 +13,8 @@ mod usage;
 use std::future::Future;
 
 use api_manager::bootstrap::MIGRATIONS;
+use api_manager::domain::api::caching::Caching;
+use api_manager::domain::api::transform::{Edits, Transforms};
 use api_manager::domain::api::transport::{BackendTls, Protocol, Transport};
 use api_manager::domain::api::upstream::{Balance, CircuitBreaker, Ejection, HealthCheck, Retries};
 use api_manager::domain::api::{
@@ -99,11 +101,20 @@ pub(crate) fn application(owner: &str, name: &str) -> Application {
     draft.into_application(owner.to_owned(), UnixTime(3))
 }
 
+fn transforms(word: &str) -> Transforms {
+    let pair = |name: &str| vec![(name.to_owned(), word.to_owned())];
+    let edits = || Edits { set: pair("x-a"), add: pair("x-b"), remove: vec!["x-c".to_owned()] };
+    Transforms { request_headers: edits(), query: edits(), response_headers: edits() }
+}
+
 /// A published API whose every member differs from its default.
 pub(crate) fn api(context: &str, version: &str) -> Api {
     let operation = |method: &str, path: &str, scopes: &str, auth| Operation {
         scopes: ScopeSet::parse(scopes).unwrap(),
         auth,
+        rewrite: Some("/v2/{id}".to_owned()),
+        transforms: transforms("op"),
+        cache: Some(Caching { ttl_seconds: Some(5), max_body: 6 }),
         ..Operation::new(method, path)
     };
     let definition = Definition {
@@ -135,6 +146,8 @@ pub(crate) fn api(context: &str, version: &str) -> Api {
         }),
         security: Schemes::of(&Scheme::ALL),
         backend_jwt: true,
+        backend_jwt_header: Some("x-caller".to_owned()),
+        transforms: transforms("all"),
         max_tps: Some(7),
         limit_tier: Some("Gold".to_owned()),
         timeouts: Timeouts { connect: 1_000, first_byte: 2_000, idle: 3_000 },

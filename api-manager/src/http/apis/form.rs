@@ -3,14 +3,11 @@
 use shared_claims::scope::{ScopeSet, is_scope_token};
 use shared_server::fields::Fields;
 
-use super::backends;
-use super::security;
+use super::{backends, caching, security, transforms, transport};
 use crate::domain::api::{
     Cors, Definition, Operation, OperationAuth, Timeouts, Visibility, cors, operation, place,
 };
 use crate::http::resource;
-
-use super::transport;
 
 /// The most operations of one API.
 const MOST_OPERATIONS: usize = 200;
@@ -63,7 +60,7 @@ fn parsed(
 
 fn definition(fields: &mut Fields) -> Definition {
     let backends = fields.object("backends", backends::read).unwrap_or_default();
-    Definition {
+    let definition = Definition {
         description: resource::description(fields),
         transport: transport::read(fields, &backends),
         backends,
@@ -77,13 +74,17 @@ fn definition(fields: &mut Fields) -> Definition {
         security: security::read(fields),
         backend_jwt: fields.flag("backend_jwt").unwrap_or(false),
         limit_tier: fields.text("limit_tier", 60),
+        backend_jwt_header: transforms::assertion_header(fields),
+        transforms: transforms::read(fields),
         max_tps: fields.integer("max_tps", 1..=1_000_000).and_then(|most| u32::try_from(most).ok()),
         timeouts: fields.object("timeouts", timeouts).unwrap_or_default(),
         forward_authorization: fields.flag("forward_authorization").unwrap_or(false),
         default_version: fields.flag("default_version").unwrap_or(false),
         mock: fields.flag("mock").unwrap_or(false),
         validate_requests: fields.flag("validate_requests").unwrap_or(false),
-    }
+    };
+    transforms::blame_taken(fields, &definition);
+    definition
 }
 
 fn tiers(fields: &mut Fields) -> Vec<String> {
@@ -150,7 +151,16 @@ fn read_operation(fields: &mut Fields) -> Operation {
     let auth = OperationAuth::ALL.map(|auth| (auth.as_str(), auth));
     let auth = fields.word("auth", &auth).unwrap_or(OperationAuth::Token);
     let tier = fields.text("tier", 60);
-    Operation { method, path, scopes: ScopeSet::from_tokens(scopes).unwrap_or_default(), auth, tier }
+    let rewrite = transforms::rewrite(fields, &path);
+    let scopes = ScopeSet::from_tokens(scopes).unwrap_or_default();
+    let (transforms, cache) = (transforms::read(fields), caching::read(fields));
+    let operation = Operation { method, path, scopes, auth, tier, rewrite, transforms, cache };
+    if let Some(fault) =
+        crate::domain::api::caching::fault(&operation).filter(|_| !fields.is_blamed("method"))
+    {
+        fields.blame("cache", fault);
+    }
+    operation
 }
 
 fn read_cors(fields: &mut Fields) -> Cors {

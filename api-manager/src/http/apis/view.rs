@@ -4,6 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::backends::BackendsView;
+use super::caching::CachingView;
+use super::transforms::TransformsView;
 use super::transport::BackendTlsView;
 use crate::domain::api::{Api, Operation};
 use crate::domain::lifecycle::Event;
@@ -42,6 +44,11 @@ pub(super) struct ApiView {
     security: Vec<&'static str>,
     /// Whether the backend gets a signed JWT about the caller.
     backend_jwt: bool,
+    /// The header that it comes in; null for X-JWT-Assertion. What callers send in either is taken off.
+    #[schema(example = "x-caller-jwt")]
+    backend_jwt_header: Option<String>,
+    /// What is changed of all its messages; null for nothing.
+    transforms: Option<TransformsView>,
     /// The most requests a second that reach the backend, over all callers.
     max_tps: Option<u32>,
     /// The tier whose limit all callers of the API share.
@@ -83,6 +90,13 @@ pub(super) struct OperationView {
     /// The tier whose limit all callers of the operation share; left out where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
+    /// The path that the backend sees instead; may use the names of path, and /* at the end where path ends so.
+    #[schema(example = "/v2/cats/{id}")]
+    rewrite: Option<String>,
+    /// What is changed of its messages, after what is changed of all of the API; null for nothing.
+    transforms: Option<TransformsView>,
+    /// Null keeps no answers.
+    cache: Option<CachingView>,
 }
 
 /// What other origins' pages may do.
@@ -154,6 +168,8 @@ impl ApiView {
             }),
             security: definition.security.iter().map(Scheme::as_str).collect(),
             backend_jwt: definition.backend_jwt,
+            backend_jwt_header: definition.backend_jwt_header,
+            transforms: TransformsView::of(definition.transforms),
             max_tps: definition.max_tps,
             limit_tier: definition.limit_tier,
             timeouts: TimeoutsView {
@@ -176,6 +192,12 @@ impl ApiView {
     pub(super) fn without_backends(mut self) -> Self {
         self.backend_tls = None;
         self.backends = BackendsView::hidden();
+        // What is set on requests may be what lets us in at the backend.
+        self.transforms = None;
+        for operation in &mut self.operations {
+            operation.transforms = None;
+            operation.rewrite = None;
+        }
         self
     }
 }
@@ -188,6 +210,9 @@ impl OperationView {
             path: operation.path,
             auth: operation.auth.as_str(),
             tier: operation.tier,
+            rewrite: operation.rewrite,
+            transforms: TransformsView::of(operation.transforms),
+            cache: operation.cache.map(CachingView::of),
         }
     }
 }

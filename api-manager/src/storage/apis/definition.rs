@@ -5,7 +5,9 @@ use shared_claims::scope::ScopeSet;
 use shared_server::database::StorageError;
 
 use super::backends::BackendsRow;
+use super::transforms::TransformsRow;
 use super::transport::TransportRow;
+use crate::domain::api::caching::Caching;
 use crate::domain::api::{Cors, Definition, Operation, OperationAuth, Timeouts, Visibility};
 use crate::domain::scheme::{Scheme, Schemes};
 
@@ -21,6 +23,8 @@ struct Row {
     cors: Option<CorsRow>,
     security: Vec<String>,
     backend_jwt: bool,
+    backend_jwt_header: Option<String>,
+    transforms: TransformsRow,
     max_tps: Option<u32>,
     limit_tier: Option<String>,
     timeouts: TimeoutsRow,
@@ -44,6 +48,8 @@ impl Default for Row {
             cors: None,
             security: spell(Schemes::default()),
             backend_jwt: false,
+            backend_jwt_header: None,
+            transforms: TransformsRow::default(),
             max_tps: None,
             limit_tier: None,
             timeouts: TimeoutsRow::default(),
@@ -65,6 +71,18 @@ struct OperationRow {
     auth: String,
     #[serde(default)]
     tier: Option<String>,
+    #[serde(default)]
+    rewrite: Option<String>,
+    #[serde(default)]
+    transforms: TransformsRow,
+    #[serde(default)]
+    cache: Option<CachingRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CachingRow {
+    ttl_seconds: Option<u32>,
+    max_body: u32,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -106,6 +124,8 @@ pub(super) fn write(definition: &Definition) -> Result<String, StorageError> {
         }),
         security: spell(definition.security),
         backend_jwt: definition.backend_jwt,
+        backend_jwt_header: definition.backend_jwt_header.clone(),
+        transforms: TransformsRow::of(&definition.transforms),
         max_tps: definition.max_tps,
         limit_tier: definition.limit_tier.clone(),
         timeouts: TimeoutsRow {
@@ -139,6 +159,8 @@ pub(super) fn read(text: &str) -> Option<Definition> {
         }),
         security: read_schemes(&row.security)?,
         backend_jwt: row.backend_jwt,
+        backend_jwt_header: row.backend_jwt_header,
+        transforms: row.transforms.read(),
         max_tps: row.max_tps,
         limit_tier: row.limit_tier,
         timeouts: Timeouts {
@@ -189,6 +211,11 @@ impl OperationRow {
             scopes: operation.scopes.iter().map(str::to_owned).collect(),
             auth: operation.auth.as_str().to_owned(),
             tier: operation.tier.clone(),
+            rewrite: operation.rewrite.clone(),
+            transforms: TransformsRow::of(&operation.transforms),
+            cache: operation
+                .cache
+                .map(|Caching { ttl_seconds, max_body }| CachingRow { ttl_seconds, max_body }),
         }
     }
 
@@ -199,6 +226,9 @@ impl OperationRow {
             scopes: ScopeSet::from_tokens(self.scopes).ok()?,
             auth: OperationAuth::parse(&self.auth)?,
             tier: self.tier,
+            rewrite: self.rewrite,
+            transforms: self.transforms.read(),
+            cache: self.cache.map(|CachingRow { ttl_seconds, max_body }| Caching { ttl_seconds, max_body }),
         })
     }
 }
