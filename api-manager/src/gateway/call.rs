@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::EXPECT;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::time::Instant;
 
 use super::Gateway;
@@ -130,6 +130,7 @@ impl<'a> Call<'a> {
             entry: entry.as_deref(),
             hop: &hop,
             rest,
+            has_body: read.is_some() || !request.body().is_end_stream(),
             request_id,
         };
         let missed = match self.gateway.answers.seek(&seeking, self.gateway.app.clock.now()) {

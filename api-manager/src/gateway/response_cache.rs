@@ -56,6 +56,8 @@ pub struct Seeking<'a> {
     pub hop: &'a Hop<'a>,
     /// The path below the API, in canonical form.
     pub rest: &'a str,
+    /// Whether it has a body, or had one that was read already.
+    pub has_body: bool,
     /// Its id.
     pub request_id: &'a HeaderValue,
 }
@@ -121,7 +123,7 @@ impl ResponseCache {
         let headers = request.headers();
         // Without a caller in the key, an answer to one would be everybody's.
         let is_nobodys = entry.is_none() && !is_open(operation);
-        if is_nobodys || !request.body().is_end_stream() || policy::passes_by(headers) {
+        if is_nobodys || seeking.has_body || policy::passes_by(headers) {
             return missed(Plan::Nothing, Some("bypass"));
         }
 

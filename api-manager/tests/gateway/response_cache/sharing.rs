@@ -209,3 +209,16 @@ async fn a_kept_answer_says_to_each_origin_what_it_may_do() {
     }
     assert_eq!(backend.hits(), 2);
 }
+
+#[tokio::test]
+async fn a_get_with_a_body_goes_past_what_is_kept() {
+    let (world, backend) = open().await;
+    let mut request = world.request(Method::GET, CATS, "");
+    *request.body_mut() = http_body_util::Full::new(bytes::Bytes::from_static(b"poison"));
+
+    let answer = world.sends(request).await;
+
+    assert_eq!(answer.header("cache-status"), "countersign; fwd=bypass");
+    assert_eq!(world.calls(CATS, "").await.text, "answer 2");
+    assert_eq!(backend.hits(), 2);
+}
