@@ -38,6 +38,7 @@ pub mod housekeeping;
 mod introspect;
 mod issue;
 pub mod map_client;
+pub mod read_backends;
 mod refresh_grant;
 pub mod replace_api;
 pub mod replace_application;

@@ -1,5 +1,6 @@
 //! `/api/v1/apis`: publishers make APIs and move them through their lives, everybody with the right looks at them.
 
+mod backend_states;
 mod backends;
 mod caching;
 mod form;
@@ -44,6 +45,7 @@ const READERS: [Right; 4] = [Right::ViewApis, Right::CreateApis, Right::PublishA
         copy,
         read_lifecycle,
         change_lifecycle,
+        backend_states::read_states,
         openapi::import,
         openapi::validate,
         openapi::describe,
@@ -57,6 +59,8 @@ const READERS: [Right; 4] = [Right::ViewApis, Right::CreateApis, Right::PublishA
         backends::HealthCheckView,
         backends::RetriesView,
         backends::CircuitBreakerView,
+        backend_states::StatesView,
+        backend_states::StateView,
         view::OperationView,
         view::CorsView,
         view::TimeoutsView,
@@ -73,6 +77,7 @@ pub struct Docs;
 pub fn routes(config: &mut web::ServiceConfig) {
     let one = "/api/v1/apis/{id}";
     openapi::routes(config);
+    backend_states::routes(config);
     config
         .service(
             super::resource_at("/api/v1/apis", "GET, POST")

@@ -6,6 +6,7 @@ mod api_keys;
 mod api_shaping;
 mod apis;
 mod applications;
+mod backend_states;
 mod backend_tls;
 mod callers;
 mod decisions;
