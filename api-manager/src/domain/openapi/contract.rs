@@ -73,8 +73,8 @@ impl Contract {
     #[must_use]
     pub fn compile(document: &Document, operations: &[Operation], judges: bool) -> (Self, Problems) {
         let mut problems = Problems::default();
-        let mut contract = Self::default();
-        contract.judge = judges.then(|| Judge::compile(document, &mut problems));
+        let judge = judges.then(|| Judge::compile(document, &mut problems));
+        let mut contract = Self { judge, ..Self::default() };
         let mut examples = Examples::new(document);
         for operation in operations {
             let Some((path, item)) = described_item(document, &operation.path) else { continue };
