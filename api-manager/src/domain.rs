@@ -6,6 +6,7 @@ pub mod api_key;
 pub mod application;
 pub mod certificate;
 pub mod check;
+pub mod client_certificate;
 pub mod deny;
 pub mod explanation;
 pub mod grant;

@@ -16,6 +16,7 @@ pub mod change_keys;
 pub mod change_lifecycle;
 pub mod change_subscription;
 mod check_assertion;
+pub mod client_certificates;
 mod client_credentials_grant;
 mod client_login;
 mod contract_rules;

@@ -3,6 +3,7 @@
 pub mod api_documents;
 pub mod api_keys;
 pub mod apis;
+pub mod application_certificates;
 pub mod application_keys;
 pub mod applications;
 pub mod backend_keys;

@@ -38,3 +38,7 @@ id_type!(
     /// A client of a trusted provider that stands for an application.
     MappedClientId
 );
+id_type!(
+    /// A client certificate that stands for an application.
+    ClientCertificateId
+);

@@ -6,8 +6,9 @@ use shared_claims::secret::Digest;
 
 use super::api_key::ApiKey;
 use super::application::KeyType;
+use super::client_certificate::ClientCertificate;
 use super::grant::{AssertionOrigin, Grant};
-use super::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId};
+use super::ids::{ApiKeyId, ApplicationId, ClientCertificateId, GrantId, IdentityProviderId};
 use super::mapped_client::VouchedFor;
 use super::revocation::Revocation;
 use super::scheme::Scheme;
@@ -27,6 +28,13 @@ pub enum Principal {
     },
     /// By a trusted provider's own JWT.
     VouchedFor(VouchedFor),
+    /// By a certificate of its application.
+    Certificate {
+        /// The certificate.
+        certificate: ClientCertificate,
+        /// The application's id as text.
+        subject: String,
+    },
 }
 
 /// What tells one principal from every other one.
@@ -38,6 +46,8 @@ pub enum PrincipalId {
     ApiKey(ApiKeyId),
     /// Of a JWT, by its SHA-256.
     Jwt(Digest),
+    /// Of a client certificate.
+    Certificate(ClientCertificateId),
 }
 
 /// No scope at all: what a principal has that was granted none.
@@ -50,6 +60,12 @@ impl Principal {
         Self::ApiKey { subject: key.application_id.to_string(), key }
     }
 
+    /// The application that a certificate stands for.
+    #[must_use]
+    pub fn of_certificate(certificate: ClientCertificate) -> Self {
+        Self::Certificate { subject: certificate.application_id.to_string(), certificate }
+    }
+
     /// What tells it from every other one.
     #[must_use]
     pub fn id(&self) -> PrincipalId {
@@ -57,6 +73,7 @@ impl Principal {
             Self::Grant(grant) => PrincipalId::Grant(grant.id),
             Self::ApiKey { key, .. } => PrincipalId::ApiKey(key.id),
             Self::VouchedFor(caller) => PrincipalId::Jwt(caller.origin.digest),
+            Self::Certificate { certificate, .. } => PrincipalId::Certificate(certificate.id),
         }
     }
 
@@ -67,6 +84,7 @@ impl Principal {
             Self::Grant(_) => Scheme::Token,
             Self::ApiKey { .. } => Scheme::ApiKey,
             Self::VouchedFor(_) => Scheme::Jwt,
+            Self::Certificate { .. } => Scheme::ClientCertificate,
         }
     }
 
@@ -77,6 +95,7 @@ impl Principal {
             Self::Grant(grant) => grant.application_id,
             Self::ApiKey { key, .. } => key.application_id,
             Self::VouchedFor(caller) => caller.application_id,
+            Self::Certificate { certificate, .. } => certificate.application_id,
         }
     }
 
@@ -87,6 +106,7 @@ impl Principal {
             Self::Grant(grant) => grant.key_type,
             Self::ApiKey { key, .. } => key.key_type,
             Self::VouchedFor(caller) => caller.key_type,
+            Self::Certificate { certificate, .. } => certificate.key_type,
         }
     }
 
@@ -95,7 +115,7 @@ impl Principal {
     pub fn subject(&self) -> &str {
         match self {
             Self::Grant(grant) => &grant.subject,
-            Self::ApiKey { subject, .. } => subject,
+            Self::ApiKey { subject, .. } | Self::Certificate { subject, .. } => subject,
             Self::VouchedFor(caller) => &caller.subject,
         }
     }
@@ -105,7 +125,7 @@ impl Principal {
     pub fn scopes(&self) -> &ScopeSet {
         match self {
             Self::Grant(grant) => &grant.scopes,
-            Self::ApiKey { .. } => &NO_SCOPES,
+            Self::ApiKey { .. } | Self::Certificate { .. } => &NO_SCOPES,
             Self::VouchedFor(caller) => &caller.scopes,
         }
     }
@@ -117,6 +137,8 @@ impl Principal {
             Self::Grant(grant) => Some(grant.expires_at),
             Self::ApiKey { key, .. } => key.expires_at,
             Self::VouchedFor(caller) => Some(caller.expires_at),
+            // The last moment at which it holds is still one.
+            Self::Certificate { certificate, .. } => Some(certificate.not_after.plus(1)),
         }
     }
 
@@ -133,6 +155,7 @@ impl Principal {
             Self::Grant(grant) => grant.issued_at,
             Self::ApiKey { key, .. } => key.created_at,
             Self::VouchedFor(caller) => caller.issued_at,
+            Self::Certificate { certificate, .. } => certificate.created_at,
         }
     }
 
@@ -141,7 +164,7 @@ impl Principal {
     pub fn revoked_at(&self) -> Option<UnixTime> {
         match self {
             Self::Grant(grant) => grant.revoked_at,
-            Self::ApiKey { .. } | Self::VouchedFor(_) => None,
+            Self::ApiKey { .. } | Self::VouchedFor(_) | Self::Certificate { .. } => None,
         }
     }
 
@@ -150,7 +173,7 @@ impl Principal {
     pub fn origin(&self) -> Option<&AssertionOrigin> {
         match self {
             Self::Grant(grant) => grant.lineage.assertion.as_ref(),
-            Self::ApiKey { .. } => None,
+            Self::ApiKey { .. } | Self::Certificate { .. } => None,
             Self::VouchedFor(caller) => Some(&caller.origin),
         }
     }
@@ -160,7 +183,7 @@ impl Principal {
     #[must_use]
     pub fn verified_by(&self) -> Option<(IdentityProviderId, i64)> {
         match self {
-            Self::Grant(_) | Self::ApiKey { .. } => None,
+            Self::Grant(_) | Self::ApiKey { .. } | Self::Certificate { .. } => None,
             Self::VouchedFor(caller) => Some((caller.origin.identity_provider_id, caller.provider_revision)),
         }
     }
@@ -173,25 +196,21 @@ impl Principal {
                 Revocation::Token(digest) => grant.access_digest == *digest,
                 Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
                 Revocation::Key(key) => grant.consumer_key == *key,
-                Revocation::ApiKey(_) | Revocation::MappedClient(_) => false,
+                Revocation::ApiKey(_) | Revocation::MappedClient(_) | Revocation::ClientCertificate(_) => {
+                    false
+                }
                 shared => self.is_named_by(shared),
             },
             Self::ApiKey { key, .. } => match revocation {
                 Revocation::ApiKey(id) => key.id == *id,
-                Revocation::Application(id) => key.application_id == *id,
-                Revocation::Token(_)
-                | Revocation::Family(_)
-                | Revocation::Key(_)
-                | Revocation::Subject { .. }
-                | Revocation::Assertion { .. }
-                | Revocation::IdentityProvider(_)
-                | Revocation::MappedClient(_) => false,
+                other => *other == Revocation::Application(key.application_id),
+            },
+            Self::Certificate { certificate, .. } => match revocation {
+                Revocation::ClientCertificate(id) => certificate.id == *id,
+                other => *other == Revocation::Application(certificate.application_id),
             },
             Self::VouchedFor(caller) => match revocation {
                 Revocation::MappedClient(id) => caller.mapping == *id,
-                Revocation::Token(_) | Revocation::Family(_) | Revocation::Key(_) | Revocation::ApiKey(_) => {
-                    false
-                }
                 shared => self.is_named_by(shared),
             },
         }
@@ -218,7 +237,8 @@ impl Principal {
             | Revocation::Family(_)
             | Revocation::Key(_)
             | Revocation::ApiKey(_)
-            | Revocation::MappedClient(_) => false,
+            | Revocation::MappedClient(_)
+            | Revocation::ClientCertificate(_) => false,
         }
     }
 }

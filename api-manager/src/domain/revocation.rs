@@ -2,7 +2,7 @@
 
 use shared_claims::secret::Digest;
 
-use super::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId, MappedClientId};
+use super::ids::{ApiKeyId, ApplicationId, ClientCertificateId, GrantId, IdentityProviderId, MappedClientId};
 
 /// A set of grants, named by what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,4 +35,6 @@ pub enum Revocation {
     ApiKey(ApiKeyId),
     /// That a provider's client stands for an application.
     MappedClient(MappedClientId),
+    /// One client certificate.
+    ClientCertificate(ClientCertificateId),
 }

@@ -9,11 +9,13 @@ pub enum Scheme {
     ApiKey,
     /// A trusted identity provider's own JWT, as Bearer.
     Jwt,
+    /// A certificate of an application, in TLS.
+    ClientCertificate,
 }
 
 impl Scheme {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Token, Self::ApiKey, Self::Jwt];
+    pub const ALL: [Self; 4] = [Self::Token, Self::ApiKey, Self::Jwt, Self::ClientCertificate];
 
     /// The wire spelling.
     #[must_use]
@@ -22,6 +24,7 @@ impl Scheme {
             Self::Token => "token",
             Self::ApiKey => "api_key",
             Self::Jwt => "jwt",
+            Self::ClientCertificate => "client_certificate",
         }
     }
 
@@ -36,6 +39,7 @@ impl Scheme {
             Self::Token => 1,
             Self::ApiKey => 2,
             Self::Jwt => 4,
+            Self::ClientCertificate => 8,
         }
     }
 }

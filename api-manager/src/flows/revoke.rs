@@ -104,6 +104,7 @@ fn named(revocation: &Revocation) -> String {
         Revocation::IdentityProvider(id) => format!("identity provider {id}"),
         Revocation::ApiKey(id) => format!("API key {id}"),
         Revocation::MappedClient(id) => format!("mapped client {id}"),
+        Revocation::ClientCertificate(id) => format!("client certificate {id}"),
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a> Call<'a> {
         if let Some(answer) = self.preflight(request, &path) {
             return Ok(answer);
         }
-        let asked = Arc::new(Asked::of(request, &path, self.pulse.peer));
+        let asked = Arc::new(Asked::of(request, &path, self.pulse));
         self.asked = Some(Arc::clone(&asked));
         let Decision { route, operation, key_type, entry, prefix } =
             decision::decide(self.gateway, &asked, &mut self.route).await?;

@@ -6,6 +6,8 @@ use crate::domain::scheme::{Scheme, Schemes};
 
 const API_KEY: HeaderValue = HeaderValue::from_static("ApiKey realm=\"Countersign\", header=\"apikey\"");
 
+const CERTIFICATE: HeaderValue = HeaderValue::from_static("ClientCertificate realm=\"Countersign\"");
+
 /// Names the schemes of the API in a refusal that challenges: Bearer, with what was wrong, where it takes that, and
 /// each other one on a line of its own.
 pub fn tell(schemes: Option<Schemes>, headers: &mut HeaderMap) {
@@ -16,6 +18,9 @@ pub fn tell(schemes: Option<Schemes>, headers: &mut HeaderMap) {
     if schemes.contain(Scheme::ApiKey) {
         headers.append(WWW_AUTHENTICATE, API_KEY);
     }
+    if schemes.contain(Scheme::ClientCertificate) {
+        headers.append(WWW_AUTHENTICATE, CERTIFICATE);
+    }
 }
 
 /// What a call without credentials lacks, for people.
@@ -24,6 +29,7 @@ pub fn wanted(schemes: Schemes) -> String {
     let one = |scheme| match scheme {
         Scheme::Token => "a header: 'Authorization: Bearer ACCESS_TOKEN'",
         Scheme::ApiKey => "a header: 'apikey: API_KEY'",
+        Scheme::ClientCertificate => "a client certificate in TLS",
         Scheme::Jwt => "a header: 'Authorization: Bearer JWT'",
     };
     schemes.iter().map(one).collect::<Vec<_>>().join(" or ")

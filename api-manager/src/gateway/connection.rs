@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use shared_claims::secret::Digest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
@@ -50,6 +51,8 @@ pub struct Pulse {
     pub port: u16,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// SHA-256 of the certificate whose key the client has proved to hold.
+    pub certificate: Option<Digest>,
     started: Instant,
     in_flight: AtomicUsize,
     /// Milliseconds after `started`, plus one; 0 for not at all.
@@ -82,11 +85,17 @@ pub enum Verdict {
 impl Pulse {
     /// A connection that has just been accepted.
     #[must_use]
-    pub fn new(peer: SocketAddr, local: SocketAddr, scheme: &'static str) -> Arc<Self> {
+    pub fn new(
+        peer: SocketAddr,
+        local: SocketAddr,
+        scheme: &'static str,
+        certificate: Option<Digest>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             peer: peer.ip(),
             port: local.port(),
             scheme,
+            certificate,
             started: Instant::now(),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(1),

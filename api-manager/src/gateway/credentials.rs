@@ -56,6 +56,7 @@ enum Bearer {
 pub struct Presented {
     bearer: Bearer,
     api_key: Shown,
+    certificate: Shown,
     /// Where it comes from.
     pub from: CalledFrom,
 }
@@ -74,20 +75,26 @@ pub enum Choice {
 }
 
 impl Presented {
-    /// By a request with these headers, from `peer`.
+    /// By a request with these headers, from `peer`, over a connection with this client certificate: what a header says of
+    /// one proves nothing.
     #[must_use]
-    pub fn of(headers: &HeaderMap, peer: IpAddr) -> Self {
+    pub fn of(headers: &HeaderMap, peer: IpAddr, certificate: Option<Digest>) -> Self {
         let api_key = api_key(headers);
         // Only keys ask for it.
         let page = if api_key == Shown::Nothing { None } else { page(headers) };
-        Self { bearer: bearer(headers), api_key, from: CalledFrom { peer, page } }
+        let certificate = certificate.map_or(Shown::Nothing, Shown::One);
+        Self { bearer: bearer(headers), api_key, certificate, from: CalledFrom { peer, page } }
     }
 
     /// What counts where `schemes` are taken. What an API does not take is as good as not shown.
     #[must_use]
     pub fn choose(&self, schemes: Schemes) -> Choice {
         let mut chosen = Choice::Nothing;
-        for (scheme, shown) in [self.bearer_for(schemes), (Scheme::ApiKey, self.api_key)] {
+        for (scheme, shown) in [
+            self.bearer_for(schemes),
+            (Scheme::ApiKey, self.api_key),
+            (Scheme::ClientCertificate, self.certificate),
+        ] {
             let one = match shown {
                 _ if !schemes.contain(scheme) => continue,
                 Shown::Nothing => continue,

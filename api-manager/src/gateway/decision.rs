@@ -1,13 +1,13 @@
 //! Whether a request may pass, by one table and one set of facts; asked once of a request, and again for as long as a
 //! live connection lasts.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Request};
 
 use super::Gateway;
 use super::admission::{Token, admit};
+use super::connection::Pulse;
 use super::credentials::{Choice, Credential, Presented};
 use super::deny;
 use super::grant_cache::{Cached, CannotLookUp, Entry};
@@ -30,10 +30,10 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// By a request from `peer` whose path is `path` in canonical form.
+    /// By a request over the connection of `pulse`, whose path is `path` in canonical form.
     #[must_use]
-    pub fn of<B>(request: &Request<B>, path: &str, peer: IpAddr) -> Self {
-        let presented = Presented::of(request.headers(), peer);
+    pub fn of<B>(request: &Request<B>, path: &str, pulse: &Pulse) -> Self {
+        let presented = Presented::of(request.headers(), pulse.peer, pulse.certificate);
         Self { method: request.method().clone(), path: path.into(), presented }
     }
 }

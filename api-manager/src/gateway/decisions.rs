@@ -237,6 +237,7 @@ impl Findings {
                     Scheme::Token => "a Bearer token",
                     Scheme::ApiKey => "an API key",
                     Scheme::Jwt => "a JWT as Bearer",
+                    Scheme::ClientCertificate => "a client certificate",
                 };
                 self.saw(Step::Credentials, kind);
                 let start: String = credential.digest.hex().chars().take(8).collect();

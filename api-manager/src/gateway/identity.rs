@@ -169,6 +169,9 @@ impl Assertions {
             Principal::ApiKey { key, .. } => {
                 members.insert("countersign_api_key".to_owned(), key.id.to_string().into());
             }
+            Principal::Certificate { certificate, .. } => {
+                members.insert("countersign_certificate".to_owned(), certificate.id.to_string().into());
+            }
             Principal::VouchedFor(caller) => {
                 let jti = caller.origin.jti.as_deref();
                 members.insert("countersign_assertion".to_owned(), jti.into());

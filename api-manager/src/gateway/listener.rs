@@ -11,7 +11,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use log::{debug, warn};
-use openssl::ssl::{Ssl, SslAcceptor};
+use openssl::ssl::{Ssl, SslAcceptor, SslVerifyMode};
+use shared_claims::secret::Digest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -151,14 +152,20 @@ impl Listener {
             }
             match tls {
                 None => {
-                    let pulse = Pulse::new(peer, local, "http");
+                    let pulse = Pulse::new(peer, local, "http", None);
                     drive(gateway, stream, pulse, phase).await;
                 }
                 Some(acceptor) => {
                     let limit = gateway.patience.handshake;
-                    match timeout(limit, handshake(&acceptor, stream)).await {
+                    match timeout(
+                        limit,
+                        handshake(&acceptor, stream, gateway.table.load().asks_for_certificates),
+                    )
+                    .await
+                    {
                         Ok(Ok(stream)) => {
-                            drive(gateway, stream, Pulse::new(peer, local, "https"), phase).await
+                            let pulse = Pulse::new(peer, local, "https", certificate_of(&stream));
+                            drive(gateway, stream, pulse, phase).await;
                         }
                         Ok(Err(why)) => debug!("a TLS handshake failed: {why}"),
                         Err(_) => debug!("a TLS handshake took too long"),
@@ -169,13 +176,25 @@ impl Listener {
     }
 }
 
+/// Where an API takes client certificates, one is asked for and never insisted on. Whoever signed it, it is let in: what
+/// counts is whether it is registered, and the handshake itself proves that the client holds its key.
 async fn handshake(
     acceptor: &SslAcceptor,
     stream: TcpStream,
+    asks_for_certificate: bool,
 ) -> Result<SslStream<TcpStream>, openssl::ssl::Error> {
-    let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream)?;
+    let mut ssl = Ssl::new(acceptor.context())?;
+    if asks_for_certificate {
+        ssl.set_verify_callback(SslVerifyMode::PEER, |_, _| true);
+    }
+    let mut stream = SslStream::new(ssl, stream)?;
     Pin::new(&mut stream).accept().await?;
     Ok(stream)
+}
+
+fn certificate_of(stream: &SslStream<TcpStream>) -> Option<Digest> {
+    let der = stream.ssl().peer_certificate()?.to_der().ok()?;
+    Some(Digest::of(&der))
 }
 
 async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, mut phase: watch::Receiver<Phase>)

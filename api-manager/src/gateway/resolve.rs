@@ -14,7 +14,7 @@ use crate::domain::principal::Principal;
 use crate::domain::scheme::Scheme;
 use crate::flows::{Denied, NotAccepted, accept_jwt, issuer_of};
 use crate::issuers::Unverified;
-use crate::storage::{api_keys, grants};
+use crate::storage::{api_keys, application_certificates, grants};
 
 /// A credential to be looked up.
 pub enum Wanted {
@@ -29,7 +29,7 @@ impl Wanted {
     #[must_use]
     pub fn of(credential: Credential, jwt: Option<&Arc<str>>, table: &RouteTable) -> Option<Self> {
         match credential.scheme {
-            Scheme::Token | Scheme::ApiKey => Some(Self::Stored(credential)),
+            Scheme::Token | Scheme::ApiKey | Scheme::ClientCertificate => Some(Self::Stored(credential)),
             Scheme::Jwt => {
                 let jwt = jwt?;
                 let provider = table.provider_of(&issuer_of(jwt)?)?;
@@ -80,6 +80,9 @@ async fn read(app: &App, credential: Credential) -> Result<Option<Principal>, Ca
         Ok::<_, StorageError>(match scheme {
             Scheme::Token => grants::find_by_access_digest(connection, &digest)?.map(Principal::Grant),
             Scheme::ApiKey => api_keys::find_by_digest(connection, &digest)?.map(Principal::of_api_key),
+            Scheme::ClientCertificate => {
+                application_certificates::find_by_digest(connection, &digest)?.map(Principal::of_certificate)
+            }
             // Nothing is stored of it.
             Scheme::Jwt => None,
         })

@@ -25,7 +25,7 @@ use crate::domain::ids::{ApiId, ApplicationId, IdentityProviderId};
 use crate::domain::lifecycle::State;
 use crate::domain::openapi::contract::Contract;
 use crate::domain::principal::Principal;
-use crate::domain::scheme::Schemes;
+use crate::domain::scheme::{Scheme, Schemes};
 use crate::domain::subscription::{Subscription, SubscriptionState};
 use crate::domain::tier::{Limit, Tier};
 
@@ -61,6 +61,8 @@ pub struct RouteTable {
     deepest: usize,
     /// Of its APIs, for the next table.
     pub contracts: Contracts,
+    /// Whether an API in service takes client certificates.
+    pub asks_for_certificates: bool,
     /// Those that are enabled, by their issuer.
     providers: HashMap<Box<str>, Arc<IdentityProvider>>,
     enabled_providers: HashMap<IdentityProviderId, i64>,
@@ -169,6 +171,8 @@ impl RouteTable {
             route.shared = Shared::compile(api, &sources.tiers, buckets);
             route.contract = sources.contracts.of(api.id);
             route.max_tps = buckets.by_max_tps(api.id, api.definition.max_tps);
+            table.asks_for_certificates |=
+                route.is_in_service() && route.security.contain(Scheme::ClientCertificate);
             let route = Arc::new(route);
             let context = api.context.trim_matches('/');
             table.put(format!("{context}/{}", api.version), Arc::clone(&route));

@@ -1,6 +1,7 @@
 //! `/api/v1/applications`: developers own applications.
 
 mod api_keys;
+mod certificates;
 mod keys;
 mod mapped_clients;
 mod view;
@@ -41,13 +42,17 @@ use view::ApplicationView;
         api_keys::revoke,
         mapped_clients::list,
         mapped_clients::map,
-        mapped_clients::unmap
+        mapped_clients::unmap,
+        certificates::list,
+        certificates::register,
+        certificates::remove
     ),
     components(schemas(
         ApplicationView,
         view::KeyView,
         api_keys::ApiKeyView,
-        mapped_clients::MappedClientView
+        mapped_clients::MappedClientView,
+        certificates::CertificateView
     ))
 )]
 pub struct Docs;
@@ -69,6 +74,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     keys::routes(config);
     api_keys::routes(config);
     mapped_clients::routes(config);
+    certificates::routes(config);
 }
 
 /// The caller's applications, `DefaultApplication` among them; an administrator sees everybody's.

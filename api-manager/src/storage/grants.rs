@@ -166,7 +166,7 @@ pub fn revoke(
                 live.filter(grants::identity_provider_id.eq(id.to_string())).execute(native)
             }
             // They buy nothing, so there are no grants of them.
-            Revocation::ApiKey(_) | Revocation::MappedClient(_) => Ok(0),
+            Revocation::ApiKey(_) | Revocation::MappedClient(_) | Revocation::ClientCertificate(_) => Ok(0),
         };
         Ok(u64::try_from(changed?).unwrap_or_default())
     })

@@ -9,7 +9,9 @@ use shared_server::database::{AnyConnection, StorageError};
 use super::schema::revocations;
 use super::unreadable;
 use crate::domain::grant::AssertionOrigin;
-use crate::domain::ids::{ApiKeyId, ApplicationId, GrantId, IdentityProviderId, MappedClientId};
+use crate::domain::ids::{
+    ApiKeyId, ApplicationId, ClientCertificateId, GrantId, IdentityProviderId, MappedClientId,
+};
 use crate::domain::revocation::Revocation;
 
 /// Adds a revocation to the feed, in the transaction that revokes.
@@ -138,6 +140,7 @@ fn spell(revocation: &Revocation) -> Result<(&'static str, String), StorageError
         Revocation::IdentityProvider(id) => ("identity_provider", id.to_string()),
         Revocation::ApiKey(id) => ("api_key", id.to_string()),
         Revocation::MappedClient(id) => ("mapped_client", id.to_string()),
+        Revocation::ClientCertificate(id) => ("client_certificate", id.to_string()),
     })
 }
 
@@ -155,6 +158,7 @@ fn read(kind: &str, value: &str) -> Result<Revocation, StorageError> {
             .map(|Assertion { issuer, jti }| Revocation::Assertion { issuer, jti }),
         "identity_provider" => IdentityProviderId::parse(value).map(Revocation::IdentityProvider),
         "mapped_client" => MappedClientId::parse(value).map(Revocation::MappedClient),
+        "client_certificate" => ClientCertificateId::parse(value).map(Revocation::ClientCertificate),
         "api_key" => ApiKeyId::parse(value).map(Revocation::ApiKey),
         _ => None,
     };

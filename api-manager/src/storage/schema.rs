@@ -187,6 +187,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    application_certificates (id) {
+        id -> Text,
+        application_id -> Text,
+        digest -> Binary,
+        subject -> Text,
+        key_type -> Text,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     mapped_clients (id) {
         id -> Text,
         application_id -> Text,

@@ -5,6 +5,7 @@ mod backend;
 mod backend_tls;
 mod balance;
 mod bodies;
+mod certificates;
 mod compression;
 mod cors;
 mod decisions;

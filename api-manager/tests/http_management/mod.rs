@@ -9,6 +9,7 @@ mod applications;
 mod backend_states;
 mod backend_tls;
 mod callers;
+mod certificates;
 mod decisions;
 mod deleting;
 mod deny_rules;

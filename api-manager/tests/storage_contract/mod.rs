@@ -4,6 +4,7 @@ mod api_documents;
 mod api_keys;
 mod apis;
 mod applications;
+mod certificates;
 mod deny_rules;
 mod grants;
 mod mapped_clients;

@@ -13,7 +13,7 @@ fn presented(lines: &[(HeaderName, &[u8])]) -> Presented {
     for (name, value) in lines {
         headers.append(name, HeaderValue::from_bytes(value).unwrap());
     }
-    Presented::of(&headers, "192.0.2.1".parse().unwrap())
+    Presented::of(&headers, "192.0.2.1".parse().unwrap(), None)
 }
 
 fn one(scheme: Scheme, text: &str) -> Choice {

@@ -40,7 +40,7 @@ pub(super) struct ApiView {
     visibility: &'static str,
     /// Null leaves CORS to the backend.
     cors: Option<CorsView>,
-    /// How callers may prove who they are, any of: token (the default, an opaque token), api_key, jwt (a trusted provider's own).
+    /// How callers may prove who they are, any of: token (the default, an opaque token), api_key, jwt (a trusted provider's own), client_certificate.
     security: Vec<&'static str>,
     /// Whether the backend gets a signed JWT about the caller.
     backend_jwt: bool,
