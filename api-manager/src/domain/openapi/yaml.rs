@@ -69,7 +69,7 @@ impl Reader {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let weight = NODE_WEIGHT + text.len();
-                if self.awaits_name() {
+                if self.expects_name() {
                     return self.name(&text);
                 }
                 let value = scalar(&text, style, tag.as_deref())?;
@@ -83,12 +83,12 @@ impl Reader {
         }
     }
 
-    fn awaits_name(&self) -> bool {
+    fn expects_name(&self) -> bool {
         matches!(self.open.last(), Some(Open { holds: Holds::Members(_, None), .. }))
     }
 
     fn begin(&mut self, anchor: usize, tag: Option<&Tag>, holds: Holds) -> Result<(), String> {
-        if self.awaits_name() {
+        if self.expects_name() {
             return Err("names a member by a list or an object; JSON has texts only".to_owned());
         }
         if let Some(tag) = tag.filter(|tag| !is_known(tag)) {
