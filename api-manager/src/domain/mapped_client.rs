@@ -98,7 +98,9 @@ mod tests {
         assert_eq!(client(json!({"azp": "c", "client_id": "c"})).as_deref(), Ok("c"));
         assert_eq!(client(json!({"azp": "c", "client_id": "d"})), Err(NoClient::Two));
         assert_eq!(client(json!({"sub": "c"})), Err(NoClient::Missing));
-        for unfit in [json!(""), json!(7), json!(["c"]), json!("a\u{0}b"), json!("x".repeat(256))] {
+        // An empty name is none, as everywhere among claims.
+        assert_eq!(client(json!({"azp": ""})), Err(NoClient::Missing));
+        for unfit in [json!(7), json!(["c"]), json!("a\u{0}b"), json!("x".repeat(256))] {
             assert_eq!(client(json!({ "azp": unfit })), Err(NoClient::Unfit), "{unfit}");
         }
     }
