@@ -16,6 +16,7 @@ mod backends;
 mod decisions;
 mod deny_rules;
 mod identity;
+mod idle;
 mod limits;
 mod live;
 mod memory;

@@ -1,7 +1,15 @@
 //! Other ways to show who calls than an opaque token.
 
+use std::pin::Pin;
+
 use e2e::client::Call;
+use e2e::idp::Idp;
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use openssl::x509::X509;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
 
 use super::Inside;
 
@@ -54,4 +62,40 @@ async fn a_trusted_providers_jwt_opens_the_api_itself_for_the_application_that_i
         .await
         .expect(204);
     assert!(matches!(inside.application.calls("/pets/1.0/cats", &jwt).await.status, 401 | 403));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_client_certificate_opens_the_api_in_its_applications_name_and_another_does_not() {
+    let inside = Inside::with_api("pets", &json!({ "security": ["client_certificate"] })).await;
+    // An identity provider is at hand as somebody with a key and a certificate.
+    let (machine, stranger) = (inside.world.strange_idp(), inside.world.strange_idp());
+    let (own, other) = (machine.certificate(), stranger.certificate());
+    let registered = json!({ "certificate": own, "key_type": "production" });
+    let certificates = format!("applications/{}/certificates", inside.application.id);
+    let _ = inside.world.developer().posts(&certificates, &registered).await.expect(201);
+
+    assert_eq!(status_for(&inside, Some((&machine, &own))).await, "200");
+    assert_eq!(status_for(&inside, Some((&stranger, &other))).await, "401");
+    assert_eq!(status_for(&inside, None).await, "401");
+    assert_eq!(inside.world.backend.reached(), 1);
+}
+
+/// What the gateway answers to a client with this certificate in TLS.
+async fn status_for(inside: &Inside, holder: Option<(&Idp, &str)>) -> String {
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_verify(SslVerifyMode::NONE);
+    if let Some((holder, certificate)) = holder {
+        connector.set_certificate(&X509::from_pem(certificate.as_bytes()).unwrap()).unwrap();
+        connector.set_private_key(holder.key()).unwrap();
+    }
+    let ssl = connector.build().configure().unwrap().verify_hostname(false).into_ssl("localhost").unwrap();
+    let gateway = inside.world.places().gateway.trim_start_matches("https://").to_owned();
+    let mut stream = SslStream::new(ssl, TcpStream::connect(gateway).await.unwrap()).unwrap();
+    Pin::new(&mut stream).connect().await.unwrap();
+    let head = b"GET /pets/1.0/cats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut answer = Vec::new();
+    // Some end without a farewell in TLS.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
 }
