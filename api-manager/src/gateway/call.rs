@@ -72,6 +72,9 @@ impl<'a> Call<'a> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
+        if headers::is_misframed_request(request.headers()) {
+            return Err(Refusal::Malformed("the request's length is not said in one plain way"));
+        }
         let host = headers::host(request)?;
         let uri = request.uri().clone();
         if uri.path_and_query().is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
@@ -154,11 +157,11 @@ impl<'a> Call<'a> {
             read,
             upload_pause,
             request_id,
+            trace: &self.trace,
             changes,
             assertion,
         };
-        let mut request = place.take().ok_or(Refusal::Fault)?;
-        self.trace.pass_on(request.headers_mut());
+        let request = place.take().ok_or(Refusal::Fault)?;
         let began = Instant::now();
         let forwarded = forward(way, request).await;
         self.account.backend = Some(began.elapsed());

@@ -23,6 +23,7 @@ use super::clients::is_unprocessed;
 use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::trace::Trace;
 use super::trailers;
 use super::transforms::Changes;
 use super::tunnel::Ends;
@@ -53,6 +54,8 @@ pub struct Way<'a> {
     pub upload_pause: Duration,
     /// Its id.
     pub request_id: &'a HeaderValue,
+    /// Whose trace it belongs to.
+    pub trace: &'a Trace,
     /// What is changed of its headers.
     pub changes: Changes<'a>,
     /// Who calls, where the backend wants to hear it.
@@ -123,6 +126,8 @@ fn prepare(head: &mut Parts, way: &Way<'_>, address: &Address) {
     head.extensions.clear();
     headers::to_backend(&mut head.headers, hop, &address.host, request_id, route.forward_authorization);
     way.changes.request(&mut head.headers);
+    // After the hop-by-hop headers are gone: `Connection: traceparent` must not cut a trace.
+    way.trace.pass_on(&mut head.headers);
     head.headers.remove(&route.assertion_header);
     if let Some(assertion) = assertion {
         head.headers.insert(&route.assertion_header, assertion.clone());

@@ -155,6 +155,14 @@ pub fn is_misframed(headers: &HeaderMap) -> bool {
         || headers.contains_key(CONTENT_LENGTH)
 }
 
+/// Whether a request's framing has two readings, or one that we do not know. hyper reads `gzip, chunked` as chunked; the
+/// backend would be handed the chunks' content as if it were plain (RFC 9112, section 6.1).
+#[must_use]
+pub fn is_misframed_request(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).map_or(&b""[..], HeaderValue::as_bytes);
+    is_misframed(headers) || length.len() > 1 && length.starts_with(b"0")
+}
+
 /// Whether an answer that breaks off can be told from one that ends: without a length it ends with the connection (RFC
 /// 9112, section 8).
 #[must_use]

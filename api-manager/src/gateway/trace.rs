@@ -94,19 +94,19 @@ fn state(headers: &HeaderMap) -> Option<HeaderValue> {
         return None;
     }
     let joined = lines.join(&b","[..]);
-    let mut members = 0;
+    let mut keys = Vec::new();
     for member in joined.split(|byte| *byte == b',') {
         let member = member.trim_ascii();
         if member.is_empty() {
             continue;
         }
-        members += 1;
         let (key, value) = member.split_at_checked(member.iter().position(|byte| *byte == b'=')?)?;
-        if !is_key(key) || !is_value(value.get(1..)?) {
+        if !is_key(key) || !is_value(value.get(1..)?) || keys.contains(&key) {
             return None;
         }
+        keys.push(key);
     }
-    (1..=MOST_MEMBERS).contains(&members).then(|| HeaderValue::from_bytes(&joined).ok())?
+    (1..=MOST_MEMBERS).contains(&keys.len()).then(|| HeaderValue::from_bytes(&joined).ok())?
 }
 
 fn is_key(key: &[u8]) -> bool {

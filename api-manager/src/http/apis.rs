@@ -143,7 +143,21 @@ fn view_for(actor: &Actor, api: Api) -> ApiView {
 }
 
 /// Makes an API, not yet published.
-#[utoipa::path(post, path = "/api/v1/apis", tag = "APIs", request_body = ApiView, responses(
+#[utoipa::path(post, path = "/api/v1/apis", tag = "APIs", request_body(content = ApiView, example = json!({
+    "name": "Pets", "context": "pets", "version": "1.0", "tiers": ["Gold"], "security": ["token", "api_key"],
+    "backends": {
+        "production": ["https://a.example", {"url": "https://b.example", "weight": 3}], "balance": "least_connections",
+        "health_check": {"path": "/health"}, "circuit_breaker": {"max_requests": 200}
+    },
+    "backend_protocol": "http2", "backend_tls": {"server_name": "pets.internal"}, "backend_jwt": true,
+    "limit_tier": "Gold", "max_tps": 500, "timeouts": {"connect": 2000, "first_byte": 10000, "idle": 60000},
+    "cors": {"allow_origins": ["https://shop.example"], "allow_headers": ["Authorization"], "allow_credentials": false},
+    "transforms": {"request": {"headers": {"set": {"X-Tenant": "7"}}}, "response": {"headers": {"remove": ["Server"]}}},
+    "operations": [
+        {"method": "GET", "path": "/cats/{id}", "scopes": ["cats:read"], "rewrite": "/v2/cats/{id}", "cache": {"ttl_seconds": 60}},
+        {"method": "POST", "path": "/cats", "auth": "application", "tier": "Bronze"}
+    ]
+})), responses(
     (status = 201, body = ApiView, description = "with Location and ETag"),
     (status = 409, description = "the context has this version already, or is another publisher's"),
     (status = 422, description = "bad fields, all of them named"),

@@ -107,7 +107,9 @@ async fn list(app: web::Data<App>, caller: Caller, page: Page) -> Result<HttpRes
 }
 
 /// Makes a deny rule. It holds at once here, within a second on other nodes, and for live connections too.
-#[utoipa::path(post, path = "/api/v1/deny-rules", tag = "Gateway", request_body = DenyRuleView,
+#[utoipa::path(post, path = "/api/v1/deny-rules", tag = "Gateway", request_body(content = DenyRuleView, example = json!({
+    "conditions": {"ip": "203.0.113.0/24"}, "reason": "floods", "expires_at": "2026-12-31T00:00:00Z"
+})),
     responses((status = 201, body = DenyRuleView), (status = 409), (status = 422)))]
 async fn create(app: web::Data<App>, caller: Caller, mut fields: Fields) -> Result<HttpResponse, Problem> {
     let actor = caller.with(Right::Administer)?;

@@ -86,7 +86,9 @@ async fn list(app: web::Data<App>, caller: Caller, page: Page) -> Result<HttpRes
 }
 
 /// Makes a tier.
-#[utoipa::path(post, path = "/api/v1/tiers", tag = "Tiers", request_body = TierView,
+#[utoipa::path(post, path = "/api/v1/tiers", tag = "Tiers", request_body(content = TierView, example = json!({
+    "name": "Small", "requests": 60, "per_seconds": 60, "burst": 5
+})),
     responses((status = 201, body = TierView), (status = 409), (status = 422)))]
 async fn create(app: web::Data<App>, caller: Caller, mut fields: Fields) -> Result<HttpResponse, Problem> {
     let actor = caller.with(Right::Administer)?;

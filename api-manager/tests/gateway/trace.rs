@@ -52,3 +52,14 @@ async fn a_trace_is_made_where_there_is_none_or_none_that_is_valid() {
     let (parent, state) = world.traced(&token, &[("traceparent", PARENT), ("tracestate", &long)]).await;
     assert_eq!((&parent[..36], state), (&PARENT[..36], None));
 }
+
+#[tokio::test]
+async fn no_caller_can_cut_a_trace() {
+    let backend = Backend::echo().await;
+    let (world, _, token) = World::with_pets(&backend.url).await;
+
+    let cut = [("connection", "traceparent, tracestate"), ("traceparent", PARENT), ("tracestate", "a=1")];
+    let (parent, state) = world.traced(&token, &cut).await;
+
+    assert_eq!((&parent[..36], state.as_deref()), (&PARENT[..36], Some("a=1")));
+}

@@ -92,10 +92,13 @@ pub(super) struct OperationView {
     tier: Option<String>,
     /// The path that the backend sees instead; may use the names of path, and /* at the end where path ends so.
     #[schema(example = "/v2/cats/{id}")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     rewrite: Option<String>,
-    /// What is changed of its messages, after what is changed of all of the API; null for nothing.
+    /// What is changed of its messages, after what is changed of all of the API; left out for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     transforms: Option<TransformsView>,
-    /// Null keeps no answers.
+    /// Left out, no answers are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<CachingView>,
 }
 

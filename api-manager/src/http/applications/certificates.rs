@@ -76,7 +76,8 @@ pub(super) async fn list(
 /// Registers a client certificate. It opens APIs whose `security` lists `client_certificate`, on the application's
 /// subscriptions and limits; operations that ask for a scope refuse it.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/certificates", tag = "Applications", params(("id" = String, Path)),
-    request_body(content = Object, description = "{certificate, key_type}; certificate is one X.509 certificate as PEM"),
+    request_body(content = Object, description = "{certificate, key_type}; certificate is one X.509 certificate as PEM",
+        example = json!({"certificate": "-----BEGIN CERTIFICATE-----…", "key_type": "production"})),
     responses((status = 201, body = CertificateView), (status = 409, description = "it is registered"), (status = 422)))]
 pub(super) async fn register(
     app: web::Data<App>,

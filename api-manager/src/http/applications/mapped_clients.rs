@@ -69,7 +69,9 @@ pub(super) async fn list(
 /// Lets JWTs of a provider's client call APIs whose `security` lists `jwt`, on the application's account. For
 /// administrators: whose client it is cannot be proved here.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/mapped-clients", tag = "Applications", params(("id" = String, Path)),
-    request_body(content = Object, description = "{identity_provider_id, client_id, key_type}"),
+    request_body(content = Object, description = "{identity_provider_id, client_id, key_type}", example = json!({
+        "identity_provider_id": "0198c7a4-0000-7000-8000-000000000000", "client_id": "mobile", "key_type": "production"
+    })),
     responses((status = 201, body = MappedClientView), (status = 409, description = "the client is mapped"), (status = 422)))]
 pub(super) async fn map(
     app: web::Data<App>,
