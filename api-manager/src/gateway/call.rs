@@ -157,7 +157,7 @@ impl<'a> Call<'a> {
             read,
             upload_pause,
             request_id,
-            trace: &self.trace,
+            trace: self.trace,
             changes,
             assertion,
         };
