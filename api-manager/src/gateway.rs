@@ -198,7 +198,7 @@ pub async fn start_within(
     let gateway = Arc::new(Gateway {
         table: ArcSwap::default(),
         grants: Arc::new(GrantCache::new(limits.cache)),
-        clients: Clients::new(cores.len(), app.settings.outbound(Duration::from_secs(5)))?,
+        clients: Clients::new(cores.count(), app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
         answers: ResponseCache::default(),
         buckets: Buckets::new(app.clock.clone()),

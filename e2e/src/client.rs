@@ -36,6 +36,21 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// What connects to loopback too, and trusts every certificate.
+///
+/// # Panics
+/// OpenSSL makes no TLS settings.
+#[must_use]
+pub fn connector() -> Connector {
+    let policy = OutboundPolicy {
+        allow_private: true,
+        verify_tls: false,
+        ca: None,
+        connect_timeout: Duration::from_secs(10),
+    };
+    Connector::new(policy, false).expect("no certificates are given that could be unusable")
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self::new()
@@ -46,15 +61,7 @@ impl Http {
     /// A client that trusts every certificate and may reach loopback.
     #[must_use]
     pub fn new() -> Self {
-        let policy = OutboundPolicy {
-            allow_private: true,
-            verify_tls: false,
-            ca: None,
-            connect_timeout: Duration::from_secs(10),
-        };
-        let connector =
-            Connector::new(policy, false).expect("no certificates are given that could be unusable");
-        Self(Client::builder(TokioExecutor::new()).build(connector))
+        Self(Client::builder(TokioExecutor::new()).build(connector()))
     }
 
     /// Sends the request and reads the answer.

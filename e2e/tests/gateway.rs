@@ -1,11 +1,9 @@
 //! What the gateway offers to APIs, each feature once as its users meet it; the fine print is tested beside the gateway.
 
-use std::sync::Arc;
-
 use e2e::actors::{Administrator, Api, Application, Developer, Publisher};
 use e2e::client::{Answer, Call, Http};
 use e2e::idp::Idp;
-use e2e::world::{ADMIN_PASSWORD, Databases, Places, World};
+use e2e::world::{ADMIN_PASSWORD, Databases, World};
 use serde_json::{Value, json};
 use shared_claims::clock::Clock;
 use test_support::Stage;
@@ -38,12 +36,7 @@ struct Outside {
 impl Outside {
     async fn with_api(context: &str, backend: &str, members: &Value) -> Self {
         let manager = Server::api_manager("sqlite://api-manager.db").await;
-        let places = Places {
-            identity: String::new(),
-            manager: manager.url.clone(),
-            gateway: manager.gateway.clone(),
-        };
-        let (http, places) = (Http::new(), Arc::new(places));
+        let (http, places) = (Http::new(), manager.places());
         let idp = Idp::new("https://idp.example", "us", &Clock::System);
         Administrator::new(&http, &places).trusts(&idp).await;
         let api = Publisher::new(&http, &places).publishes_with(context, backend, members).await;

@@ -3,9 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use e2e::client::{Call, Http};
+use e2e::world::Places;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,6 +64,12 @@ impl Server {
         let mut server = Self { child, binary, settings, url, gateway, data };
         server.wait_until_ready().await;
         server
+    }
+
+    /// Where it answers, for actors; there is no identity server beside it.
+    pub(crate) fn places(&self) -> Arc<Places> {
+        let (manager, gateway) = (self.url.clone(), self.gateway.clone());
+        Arc::new(Places { identity: String::new(), manager, gateway })
     }
 
     /// Its process.

@@ -105,7 +105,7 @@ impl<'a> Call<'a> {
         if route.mock {
             let called = (&*operation, request.method());
             let mut response = mock::answer(&route, called, request.headers(), self.request_id)?;
-            standing.into_iter().for_each(|standing| standing.tell(response.headers_mut()));
+            tell(standing.as_ref(), &mut response);
             return Ok(response);
         }
         let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;

@@ -30,16 +30,10 @@ impl Cores {
         Ok(Self { handles, _running: running })
     }
 
-    /// How many there are.
+    /// How many there are; never none.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.handles.len()
-    }
-
-    /// Whether there is none, which never is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.handles.is_empty()
     }
 
     /// Each of them, to begin tasks on.
@@ -92,7 +86,7 @@ mod tests {
     async fn each_thread_has_its_own_and_others_have_the_first() {
         let cores = Cores::start(2).unwrap();
         let mut next = 0;
-        let own = PerCore::new(cores.len(), || {
+        let own = PerCore::new(cores.count(), || {
             next += 1;
             next
         });

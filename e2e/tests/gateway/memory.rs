@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use e2e::backend::Backend;
+use e2e::client::connector;
 use futures_util::stream;
 use http::Request;
 use http_body_util::combinators::BoxBody;
@@ -11,7 +12,7 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Frame;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use shared_server::outbound::{Connector, OutboundPolicy};
+use shared_server::outbound::Connector;
 use tokio::task::JoinHandle;
 
 use super::{Outside, read_and_write};
@@ -53,13 +54,7 @@ fn watch_resident(pid: u32) -> JoinHandle<()> {
 }
 
 fn client() -> Client<Connector, Body> {
-    let policy = OutboundPolicy {
-        allow_private: true,
-        verify_tls: false,
-        ca: None,
-        connect_timeout: Duration::from_secs(10),
-    };
-    Client::builder(TokioExecutor::new()).build(Connector::new(policy, false).unwrap())
+    Client::builder(TokioExecutor::new()).build(connector())
 }
 
 fn request(outside: &Outside, method: &str, path: &str, body: Body) -> Request<Body> {

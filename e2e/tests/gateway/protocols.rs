@@ -3,24 +3,18 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use e2e::client::connector;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
-use shared_server::outbound::{Connector, OutboundPolicy};
+use shared_server::outbound::Connector;
 
 use super::Inside;
 
 fn client(http2: bool) -> Client<Connector, Empty<Bytes>> {
-    let policy = OutboundPolicy {
-        allow_private: true,
-        verify_tls: false,
-        ca: None,
-        connect_timeout: Duration::from_secs(10),
-    };
-    let connector = Connector::new(policy, false).unwrap();
-    let connector = if http2 { connector.with_http2_only() } else { connector };
+    let connector = if http2 { connector().with_http2_only() } else { connector() };
     Client::builder(TokioExecutor::new()).http2_only(http2).build(connector)
 }
 

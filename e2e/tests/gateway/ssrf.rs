@@ -1,11 +1,8 @@
 //! What publishers name is not reached where the operator has not allowed it.
 
-use std::sync::Arc;
-
 use e2e::actors::{Publisher, draft};
 use e2e::backend::Backend;
 use e2e::client::Http;
-use e2e::world::Places;
 
 use super::{Outside, read_and_write};
 
@@ -26,12 +23,7 @@ async fn private_addresses_are_out_of_reach_unless_the_operator_allows_them() {
     let refused = outside.application.calls("/inner/1.0/cats", &outside.token).await;
     assert_eq!((refused.status, backend.reached()), (502, 1));
     assert!(!refused.text().contains("127.0.0.1"), "{}", refused.text());
-    let places = Places {
-        identity: String::new(),
-        manager: outside.manager.url.clone(),
-        gateway: outside.manager.gateway.clone(),
-    };
-    let publisher = Publisher::new(&Http::new(), &Arc::new(places));
+    let publisher = Publisher::new(&Http::new(), &outside.manager.places());
     for address in PRIVATE {
         let refused = publisher.drafts(&draft("other", &format!("http://{address}:80"))).await.expect(422);
         assert!(refused.text().contains("backends.production[0]"), "{address}: {}", refused.text());

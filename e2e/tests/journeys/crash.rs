@@ -6,7 +6,6 @@ use e2e::actors::{Administrator, Application, Developer, JWT_BEARER, Publisher};
 use e2e::backend::Backend;
 use e2e::client::Http;
 use e2e::idp::Idp;
-use e2e::world::Places;
 use futures_util::future::join_all;
 use shared_claims::clock::Clock;
 use test_support::{Stage, on_every_stage};
@@ -27,12 +26,7 @@ impl Outside {
     async fn new(stage: Stage) -> Self {
         let manager = Server::api_manager(&stage.database_url().await).await;
         let backend = Backend::start().await.unwrap();
-        let places = Places {
-            identity: String::new(),
-            manager: manager.url.clone(),
-            gateway: manager.gateway.clone(),
-        };
-        let (http, places) = (Http::new(), Arc::new(places));
+        let (http, places) = (Http::new(), manager.places());
         let idp = Idp::new("https://idp.example", "us", &Clock::System);
         Administrator::new(&http, &places).trusts(&idp).await;
         let api = Publisher::new(&http, &places).publishes("pets", &backend.url()).await;
