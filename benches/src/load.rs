@@ -1,0 +1,40 @@
+//! What puts load on a server: `wrk` as fast as it answers, or our own generator, also at a fixed rate.
+
+mod connection;
+mod generator;
+mod message;
+mod wrk;
+
+pub use generator::{Flow, Pace};
+pub use message::{get, post_form};
+pub use wrk::{Tokens, Wrk};
+
+use crate::sample::Sample;
+
+/// A load that is ready to be put on somebody.
+#[derive(Clone, Debug)]
+pub enum Load {
+    /// The tool `wrk`: closed loop, cheap for the machine, `GET` only.
+    Wrk(Wrk),
+    /// Our own: any requests, each different if need be, closed loop or at a fixed rate.
+    Flow(Flow),
+}
+
+impl Load {
+    /// The same for that long.
+    #[must_use]
+    pub fn seconds(self, seconds: u64) -> Self {
+        match self {
+            Self::Wrk(wrk) => Self::Wrk(wrk.seconds(seconds)),
+            Self::Flow(flow) => Self::Flow(flow.seconds(seconds)),
+        }
+    }
+
+    /// Puts it on; CPU and memory of the sample are for others to fill in.
+    pub async fn run(self) -> Sample {
+        match self {
+            Self::Wrk(wrk) => wrk.run().await,
+            Self::Flow(flow) => flow.run().await,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Our own load: a thread a connection, plain blocking I/O, latency from the moment at which a request was meant to be
+//! sent. A server that falls behind is not asked less often for it, as a closed loop would.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Origin};
+use crate::sample::Sample;
+use crate::statistics::percentile;
+
+/// How much longer than planned a load may take before what is still unsent counts as failed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A load of any requests.
+#[derive(Clone)]
+pub struct Flow {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// How many connections; a request waits for one that is free.
+    pub connections: usize,
+    /// How fast.
+    pub pace: Pace,
+    /// For how long.
+    pub seconds: u64,
+    requests: Arc<Supply>,
+}
+
+/// The bytes of the request of a number; `None` ends the load.
+type Supply = dyn Fn(u64) -> Option<Vec<u8>> + Send + Sync;
+
+/// How fast requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// The next one as soon as a connection is free (closed loop).
+    FlatOut,
+    /// So many a second, evenly, whether or not answers come (open loop).
+    PerSecond(f64),
+}
+
+impl Pace {
+    /// When the request of a number is to be sent, counted from the start; `None` where that is whenever it can.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    pub fn due(self, number: u64) -> Option<Duration> {
+        match self {
+            Self::FlatOut => None,
+            Self::PerSecond(rate) => Some(Duration::from_secs_f64(number as f64 / rate)),
+        }
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flow({}, {} connections, {:?})", self.origin, self.connections, self.pace)
+    }
+}
+
+/// What one connection saw; latencies in microseconds.
+#[derive(Default)]
+struct Seen {
+    latencies: Vec<u64>,
+    failures: u64,
+}
+
+impl Flow {
+    /// A load by 64 connections. The requests are whole HTTP/1.1 messages, made by number, as
+    /// [`get`](super::get) and [`post_form`](super::post_form) make them.
+    pub fn new(pace: Pace, requests: impl Fn(u64) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self { origin: String::new(), connections: 64, pace, seconds: 1, requests: Arc::new(requests) }
+    }
+
+    /// The same load on somebody.
+    #[must_use]
+    pub fn on(&self, origin: &str) -> Self {
+        Self { origin: origin.to_owned(), ..self.clone() }
+    }
+
+    /// The same load for that long.
+    #[must_use]
+    pub fn seconds(self, seconds: u64) -> Self {
+        Self { seconds, ..self }
+    }
+
+    /// The same load by so many connections.
+    #[must_use]
+    pub fn connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// Runs it.
+    ///
+    /// # Panics
+    /// The origin is none, or a thread of the load panicked.
+    pub async fn run(self) -> Sample {
+        tokio::task::spawn_blocking(move || self.run_blocking()).await.expect("the load does not panic")
+    }
+
+    fn run_blocking(&self) -> Sample {
+        let origin = Origin::parse(&self.origin);
+        let (tickets, ready) = (AtomicU64::new(0), Barrier::new(self.connections));
+        let started = OnceLock::new();
+        let seen: Vec<Seen> = std::thread::scope(|scope| {
+            let connect = || {
+                let mut connection = Connection::new(&origin);
+                // The handshakes are not part of the load.
+                connection.open();
+                ready.wait();
+                self.ask(&mut connection, *started.get_or_init(Instant::now), &tickets)
+            };
+            let threads: Vec<_> = (0..self.connections).map(|_| scope.spawn(connect)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no connection panics")).collect()
+        });
+        let seconds = started.get().map_or(0.0, |started| started.elapsed().as_secs_f64());
+        summary(seen, seconds)
+    }
+
+    /// Takes one ticket after the other, and sends its request when it is due.
+    fn ask(&self, connection: &mut Connection, started: Instant, tickets: &AtomicU64) -> Seen {
+        let (end, mut seen) = (Duration::from_secs(self.seconds), Seen::default());
+        loop {
+            let number = tickets.fetch_add(1, Ordering::Relaxed);
+            let due = self.pace.due(number);
+            if due.unwrap_or_else(|| started.elapsed()) >= end {
+                return seen;
+            }
+            // Made before it is due, so that making it is not part of its latency.
+            let Some(request) = (self.requests)(number) else { return seen };
+            if started.elapsed() > end + GRACE {
+                seen.failures += 1;
+                continue;
+            }
+            if let Some(wait) = due.and_then(|due| due.checked_sub(started.elapsed())) {
+                std::thread::sleep(wait);
+            }
+            let meant = due.unwrap_or_else(|| started.elapsed());
+            match connection.exchange(&request) {
+                Ok(status) => {
+                    let latency = started.elapsed().saturating_sub(meant);
+                    seen.latencies.push(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+                    seen.failures += u64::from(!(200..400).contains(&status));
+                }
+                Err(_) => seen.failures += 1,
+            }
+        }
+    }
+}
+
+fn summary(seen: Vec<Seen>, seconds: f64) -> Sample {
+    let failures = seen.iter().map(|seen| seen.failures).sum();
+    let mut latencies: Vec<u64> = seen.into_iter().flat_map(|seen| seen.latencies).collect();
+    latencies.sort_unstable();
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
+    let at = |percent: f64| percentile(&latencies, percent) as f64 / 1e3;
+    Sample {
+        requests: latencies.len() as u64,
+        failures,
+        seconds,
+        p50: at(50.0),
+        p99: at(99.0),
+        p999: at(99.9),
+        ..Sample::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::load::get;
+
+    #[test]
+    fn the_schedule_is_even_and_knows_nothing_of_answers() {
+        let pace = Pace::PerSecond(200.0);
+        assert_eq!([0, 1, 200].map(|number| pace.due(number).unwrap().as_millis()), [0, 5, 1_000]);
+        assert_eq!(Pace::FlatOut.due(7), None);
+    }
+
+    /// Answers every request of every connection with this, after sleeping that long.
+    fn server(answer: &'static str, delay: Duration) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 4_096];
+                    while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                        std::thread::sleep(delay);
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        origin
+    }
+
+    const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+    #[tokio::test]
+    async fn a_rate_is_kept() {
+        let flow = Flow::new(Pace::PerSecond(100.0), |_| Some(get("/", "x", "t")));
+        let sample = flow.on(&server(HELLO, Duration::ZERO)).connections(4).run().await;
+        assert_eq!((sample.requests, sample.failures), (100, 0));
+        assert!((0.9..3.0).contains(&sample.seconds), "{}", sample.seconds);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_slow_server_counts_from_when_a_request_was_meant_to_be_sent() {
+        // One connection, 20 ms an answer, one request each 10 ms: the last one waits for half of a second.
+        let flow = Flow::new(Pace::PerSecond(100.0), |number| (number < 50).then(|| get("/", "x", "t")));
+        let sample = flow.on(&server(HELLO, Duration::from_millis(20))).connections(1).run().await;
+        assert_eq!(sample.requests, 50);
+        assert!(sample.p99 > 450.0 && sample.p50 > 200.0, "{sample:?}");
+    }
+
+    #[tokio::test]
+    async fn refusals_and_broken_connections_are_failures() {
+        let refused = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+        let once = |number: u64| (number < 10).then(|| get("/", "x", "t"));
+        let sample =
+            Flow::new(Pace::FlatOut, once).on(&server(refused, Duration::ZERO)).connections(2).run().await;
+        assert_eq!((sample.requests, sample.failures), (10, 10));
+
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let flow = Flow::new(Pace::FlatOut, once).on(&format!("http://{nobody}")).connections(2);
+        let sample = flow.run().await;
+        assert_eq!((sample.requests, sample.failures), (0, 10));
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo compare`: runs scenarios and writes `BENCHMARKS.md`.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "it talks to whoever started it")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use benches::{report, run::Run, scenarios};
+use clap::Parser;
+
+/// Compares the servers with their peers and with physical limits, and writes BENCHMARKS.md. The results of scenarios that
+/// are not run stay as they were.
+#[derive(Parser)]
+struct Arguments {
+    /// The scenarios to run; all of them where none is named.
+    scenarios: Vec<String>,
+    /// How many rounds; a ratio is the median over them.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds of load for each contender in a round.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// A folder of built servers; they are built in release where none is given.
+    #[arg(long)]
+    built: Option<PathBuf>,
+    /// Only lists the scenarios.
+    #[arg(long)]
+    list: bool,
+    /// Only writes BENCHMARKS.md anew, from the results that are there.
+    #[arg(long)]
+    render: bool,
+    /// Keeps no results and leaves BENCHMARKS.md alone: for trying out.
+    #[arg(long)]
+    dry: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        println!("{}", scenarios::NAMES.join("\n"));
+        return ExitCode::SUCCESS;
+    }
+    if arguments.render {
+        report::write();
+        return ExitCode::SUCCESS;
+    }
+    let all = || scenarios::NAMES.map(str::to_owned).to_vec();
+    let names = if arguments.scenarios.is_empty() { all() } else { arguments.scenarios };
+    if let Some(unknown) = names.iter().find(|name| !scenarios::NAMES.contains(&name.as_str())) {
+        eprintln!("There is no scenario {unknown}; there are: {}", scenarios::NAMES.join(", "));
+        return ExitCode::FAILURE;
+    }
+
+    let run = Run::prepare(arguments.rounds, arguments.seconds, arguments.built);
+    for name in names {
+        let Some(outcome) = scenarios::outcome(&name, &run).await else { continue };
+        for verdict in &outcome.verdicts {
+            println!("{name}: {}: {} (met: {:?})", verdict.target, verdict.figure, verdict.met);
+        }
+        if !arguments.dry {
+            report::keep(&name, &outcome);
+            report::write();
+        }
+    }
+    ExitCode::SUCCESS
+}

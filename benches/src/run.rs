@@ -1,0 +1,174 @@
+//! One run of the comparison: how long, with which binaries, and where its files are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use e2e::idp::{Idp, KeyKind};
+use shared_claims::clock::Clock;
+use tempfile::TempDir;
+
+use crate::load::Load;
+use crate::process::Process;
+use crate::sample::{Comparison, Sample};
+
+/// How the scenarios are run. Scenarios take it by reference and ask it for nothing else.
+#[derive(Debug)]
+pub struct Run {
+    /// How many rounds; a ratio is the median over them.
+    pub rounds: usize,
+    /// Seconds of load a turn.
+    pub seconds: u64,
+    /// The folder of the servers' binaries.
+    pub built: PathBuf,
+    /// The folder of configurations, data directories and logs; it ends with the run. On the disk of the workspace, for
+    /// commits to memory would cost nothing.
+    work: TempDir,
+    /// What everybody shows over TLS.
+    pub certificate: Certificate,
+}
+
+/// A self-signed certificate with a key of P-256, as files.
+#[derive(Debug)]
+pub struct Certificate {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+    /// One after the other.
+    pub both: PathBuf,
+}
+
+/// Somebody whose turn it is in a round.
+#[derive(Clone, Copy, Debug)]
+pub struct Contender<'a> {
+    /// What the tables call it. The first one of a comparison is ours.
+    pub name: &'a str,
+    /// What is accounted.
+    pub process: &'a Process,
+    /// Where the load goes: scheme, host and port, without a slash at the end.
+    pub origin: &'a str,
+}
+
+/// The workspace's folder.
+///
+/// # Panics
+/// Never: the crate is in a folder of it.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder of the workspace")
+}
+
+impl Run {
+    /// Builds the servers in release, unless a folder of built ones is given.
+    ///
+    /// # Panics
+    /// They do not build, or are not there.
+    #[must_use]
+    pub fn prepare(rounds: usize, seconds: u64, built: Option<PathBuf>) -> Self {
+        let built = built.unwrap_or_else(build);
+        for binary in ["identity-server", "api-manager"] {
+            assert!(built.join(binary).is_file(), "{} has no {binary}", built.display());
+        }
+        let target = workspace().join("target");
+        std::fs::create_dir_all(&target).expect("the target folder can be made");
+        let work = TempDir::with_prefix_in("benches-", target).expect("a temporary directory");
+        let certificate = Certificate::make(work.path());
+        Self { rounds, seconds, built, work, certificate }
+    }
+
+    /// Where configurations, data directories and logs are.
+    #[must_use]
+    pub fn work(&self) -> &Path {
+        self.work.path()
+    }
+
+    /// Writes a file into the work folder.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.work().join(name);
+        std::fs::write(&path, content).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        path
+    }
+
+    /// A command as it is shown: without the paths of this machine.
+    #[must_use]
+    pub fn shown(&self, command: &str) -> String {
+        let built = self.built.to_string_lossy();
+        command
+            .replace(&*self.work().to_string_lossy(), "$WORK")
+            .replace(&*built, "target/release")
+            .replace(&*workspace().to_string_lossy(), ".")
+    }
+
+    /// Lets every contender have a turn a round, A B C, A B C, …, under a load made for it, after one turn each that
+    /// does not count.
+    pub async fn compare(
+        &self,
+        title: &str,
+        contenders: &[Contender<'_>],
+        load: impl Fn(&Contender<'_>) -> Load,
+    ) -> Comparison {
+        let mut comparison = Comparison::new(title);
+        for contender in contenders {
+            eprintln!("{title}: {} warms up", contender.name);
+            let _ = load(contender).seconds(2).run().await;
+        }
+        for round in 1..=self.rounds {
+            for contender in contenders {
+                let sample = self.sample(contender.process, load(contender)).await;
+                eprintln!(
+                    "{title}: round {round}, {}: {:.0}/s, CPU {:.1} µs, p99 {:.2} ms, {} failures",
+                    contender.name,
+                    sample.rate(),
+                    sample.cpu,
+                    sample.p99,
+                    sample.failures,
+                );
+                comparison.add(contender.name, sample);
+            }
+        }
+        comparison
+    }
+
+    /// Puts load on a process once, for as long as a turn lasts, and accounts it.
+    pub async fn sample(&self, process: &Process, load: Load) -> Sample {
+        let before = process.cpu();
+        let mut sample = load.seconds(self.seconds).run().await;
+        let spent = process.cpu().saturating_sub(before);
+        #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+        let cpu = spent.as_secs_f64() * 1e6 / sample.requests as f64;
+        (sample.cpu, sample.resident) = (cpu, process.resident_mib());
+        sample
+    }
+}
+
+impl Certificate {
+    fn make(folder: &Path) -> Self {
+        let idp = Idp::with_key("https://localhost", "tls", KeyKind::P256, &Clock::System);
+        let (certificate, key) =
+            (idp.certificate(), idp.key().private_key_to_pem_pkcs8().expect("a key is PEM"));
+        let write = |name: &str, parts: &[&[u8]]| {
+            let path = folder.join(name);
+            std::fs::write(&path, parts.concat()).expect("the work folder can be written to");
+            path
+        };
+        Self {
+            certificate: write("tls.pem", &[certificate.as_bytes()]),
+            both: write("tls-both.pem", &[certificate.as_bytes(), &key]),
+            key: write("tls.key", &[&key]),
+        }
+    }
+}
+
+fn build() -> PathBuf {
+    eprintln!("building the servers in release");
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    let status = Command::new(cargo)
+        .current_dir(workspace())
+        .args(["build", "--release", "--locked", "-p", "identity-server", "-p", "api-manager"])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the servers do not build");
+    workspace().join("target/release")
+}

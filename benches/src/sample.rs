@@ -1,0 +1,171 @@
+//! What one contender showed in one round, and the rounds of all contenders side by side.
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Table;
+use crate::statistics::{Ratio, median};
+
+/// One contender in one round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Answers that came, of whatever status.
+    pub requests: u64,
+    /// Answers that are none of 2xx and 3xx, time-outs, and connections that failed or broke.
+    pub failures: u64,
+    /// How long the load lasted.
+    pub seconds: f64,
+    /// The median latency, in milliseconds.
+    pub p50: f64,
+    /// The 99th percentile, in milliseconds.
+    pub p99: f64,
+    /// The 99.9th percentile, in milliseconds.
+    pub p999: f64,
+    /// CPU time of the contender's processes per answer, in microseconds.
+    pub cpu: f64,
+    /// Resident memory of the contender's processes when the load ended, in MiB.
+    pub resident: f64,
+}
+
+impl Sample {
+    /// Answers a second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        self.requests as f64 / self.seconds
+    }
+}
+
+/// The samples of several contenders under the same load, round by round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// What the load is.
+    pub title: String,
+    /// The contenders in the order of their turns, each with a sample a round.
+    pub contenders: Vec<(String, Vec<Sample>)>,
+}
+
+impl Comparison {
+    /// One without contenders yet.
+    #[must_use]
+    pub fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), contenders: Vec::new() }
+    }
+
+    /// Keeps a contender's sample of the next round.
+    pub fn add(&mut self, contender: &str, sample: Sample) {
+        match self.contenders.iter_mut().find(|(name, _)| name == contender) {
+            Some((_, samples)) => samples.push(sample),
+            None => self.contenders.push((contender.to_owned(), vec![sample])),
+        }
+    }
+
+    /// Whether a contender of that name took part.
+    #[must_use]
+    pub fn has(&self, contender: &str) -> bool {
+        self.contenders.iter().any(|(name, _)| name == contender)
+    }
+
+    /// A figure of a contender, round by round; empty where it took no part.
+    #[must_use]
+    pub fn figures(&self, contender: &str, figure: fn(&Sample) -> f64) -> Vec<f64> {
+        let samples = self.contenders.iter().find(|(name, _)| name == contender).map(|(_, samples)| samples);
+        samples.into_iter().flatten().map(figure).collect()
+    }
+
+    /// The median of a figure over the rounds.
+    #[must_use]
+    pub fn median(&self, contender: &str, figure: fn(&Sample) -> f64) -> f64 {
+        median(&self.figures(contender, figure))
+    }
+
+    /// How a figure of one contender stands to another's, each round on its own.
+    #[must_use]
+    pub fn ratio(&self, ours: &str, theirs: &str, figure: fn(&Sample) -> f64) -> Ratio {
+        Ratio::of(&self.figures(ours, figure), &self.figures(theirs, figure))
+    }
+
+    /// All failures of a contender.
+    #[must_use]
+    pub fn failures(&self, contender: &str) -> u64 {
+        let samples = self.contenders.iter().find(|(name, _)| name == contender).map(|(_, samples)| samples);
+        samples.into_iter().flatten().map(|sample| sample.failures).sum()
+    }
+
+    /// The medians as a table; the last column is CPU against the first contender, by round.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let columns = [
+            "",
+            "requests/s",
+            "p50 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "CPU µs/request",
+            "resident MiB",
+            "answers",
+            "failures",
+            "CPU: first / this",
+        ];
+        let mut table = Table::new(self.title.clone(), &columns);
+        let first = self.contenders.first().map(|(name, _)| name.clone()).unwrap_or_default();
+        for (name, samples) in &self.contenders {
+            let answers: u64 = samples.iter().map(|sample| sample.requests).sum();
+            let ratio = if *name == first {
+                "—".to_owned()
+            } else {
+                self.ratio(&first, name, |s| s.cpu).to_string()
+            };
+            table.row(&[
+                name.clone(),
+                format!("{:.0}", self.median(name, Sample::rate)),
+                format!("{:.2}", self.median(name, |s| s.p50)),
+                format!("{:.2}", self.median(name, |s| s.p99)),
+                format!("{:.2}", self.median(name, |s| s.p999)),
+                format!("{:.1}", self.median(name, |s| s.cpu)),
+                format!("{:.1}", self.median(name, |s| s.resident)),
+                answers.to_string(),
+                self.failures(name).to_string(),
+                ratio,
+            ]);
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(cpu: f64, requests: u64, failures: u64) -> Sample {
+        Sample { requests, failures, seconds: 2.0, cpu, ..Sample::default() }
+    }
+
+    fn comparison() -> Comparison {
+        let mut comparison = Comparison::new("plain");
+        for (ours, theirs) in [(20.0, 25.0), (40.0, 20.0), (18.0, 20.0)] {
+            comparison.add("ours", sample(ours, 1_000, 0));
+            comparison.add("theirs", sample(theirs, 2_000, 1));
+        }
+        comparison
+    }
+
+    #[test]
+    fn contenders_are_compared_within_their_round() {
+        let comparison = comparison();
+        assert_eq!(comparison.ratio("ours", "theirs", |s| s.cpu).median, 0.9);
+        assert_eq!(comparison.median("ours", Sample::rate), 500.0);
+        assert!(comparison.ratio("ours", "nobody", |s| s.cpu).median.is_nan());
+        assert!(comparison.has("ours") && !comparison.has("nobody"));
+    }
+
+    #[test]
+    fn the_table_shows_medians_and_every_failure() {
+        let table = comparison().table();
+        let theirs = table.rows.last().unwrap();
+        assert_eq!(theirs.first().unwrap(), "theirs");
+        assert_eq!(theirs.get(1).unwrap(), "1000");
+        assert_eq!(theirs.get(5).unwrap(), "20.0");
+        assert_eq!(theirs.get(8).unwrap(), "3");
+        assert_eq!(theirs.get(9).unwrap(), "0.90 (0.80–2.00 in 3 rounds)");
+    }
+}

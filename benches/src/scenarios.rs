@@ -1,0 +1,42 @@
+//! The scenarios, one file each. To add one: a file with `pub async fn run(run: &Run) -> Outcome`, its name in [`NAMES`] and
+//! its line in [`outcome`]; what people find out by profiling goes into `benches/findings/<name>.md`.
+
+pub mod gateway;
+pub mod junk;
+pub mod scale;
+pub mod swaps;
+
+use crate::machine::Circumstances;
+use crate::outcome::Outcome;
+use crate::run::{Run, workspace};
+
+/// Their names, in the order of the page.
+pub const NAMES: [&str; 4] = ["gateway", "scale", "junk", "swaps"];
+
+/// Runs one, and says where and when that was; `None` where there is none of that name.
+pub async fn outcome(name: &str, run: &Run) -> Option<Outcome> {
+    let circumstances = Circumstances::of_now(workspace(), run.work());
+    let mut outcome = match name {
+        "gateway" => Box::pin(gateway::run(run)).await,
+        "scale" => Box::pin(scale::run(run)).await,
+        "junk" => Box::pin(junk::run(run)).await,
+        "swaps" => Box::pin(swaps::run(run)).await,
+        _ => return None,
+    };
+    outcome.circumstances = Circumstances { rounds: run.rounds, seconds: run.seconds, ..circumstances };
+    for command in &mut outcome.commands {
+        *command = run.shown(command);
+    }
+    Some(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_has_one_name() {
+        let distinct: std::collections::BTreeSet<&str> = NAMES.into_iter().collect();
+        assert_eq!(distinct.len(), NAMES.len());
+    }
+}

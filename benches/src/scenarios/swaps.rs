@@ -1,0 +1,157 @@
+//! Whether callers notice that the route table is replaced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use e2e::client::{Call, Http};
+use e2e::world::ADMIN_PASSWORD;
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::scale::with_apis;
+use crate::backend::Backend;
+use crate::load::{Flow, Load, Pace, Tokens, Wrk, get};
+use crate::outcome::{Outcome, Table};
+use crate::run::Run;
+use crate::sample::{Comparison, Sample};
+use crate::server::Server;
+use crate::statistics::median;
+
+const REST: &str = "at rest";
+const SWAPPING: &str = "20 changes a second";
+/// Between two changes.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Target 10.
+pub async fn run(run: &Run) -> Outcome {
+    let mut outcome = Outcome::new(
+        "Route table swaps",
+        "5,000 published APIs, 10,000 tokens, one worker; a third of what it can answer is offered evenly (open loop, latency from
+         the moment at which a request was meant to be sent), at rest and while one API after the other is replaced by REST
+         (`PUT`), one each 50 ms whether or not the last one was answered. Each change is answered when the gateway acts on it.",
+    );
+    let backend = Backend::start(run).await;
+    let (server, tokens, paths) = with_apis(run, &backend, "swaps").await;
+
+    let wrk = Wrk::new(run, "swaps", &paths, Tokens::Of(&tokens)).on(&server.gateway_http);
+    let _ = Load::Wrk(wrk.clone()).seconds(2).run().await;
+    let rate = (Load::Wrk(wrk).seconds(run.seconds).run().await.rate() / 3.0).round();
+
+    let (tokens, paths) = (Arc::new(tokens), Arc::new(paths));
+    let flow = Flow::new(Pace::PerSecond(rate), move |number| {
+        let place = usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16).unwrap_or_default();
+        let (token, path) = (tokens.get(place % tokens.len())?, paths.get(place % paths.len())?);
+        Some(get(path, "localhost", token))
+    });
+    let flow = flow.on(&server.gateway_http);
+
+    let mut comparison = Comparison::new(format!("{rate} requests/s offered"));
+    let mut changes = Vec::new();
+    for round in 1..=run.rounds {
+        comparison.add(REST, run.sample(server.process(), Load::Flow(flow.clone())).await);
+        let (stop, stopped) = oneshot::channel();
+        let swapper = tokio::spawn(swap(Swapper::of(&server).await, stopped));
+        comparison.add(SWAPPING, run.sample(server.process(), Load::Flow(flow.clone())).await);
+        let _ = stop.send(());
+        changes.push(swapper.await.expect("the changes do not panic"));
+        eprintln!("swaps: round {round} done");
+    }
+    outcome.tables.push(table(&changes));
+
+    let p99: fn(&Sample) -> f64 = |sample| sample.p99;
+    outcome.at_most("p99 within 1.2 × of p99 at rest", comparison.ratio(SWAPPING, REST, p99), 1.2);
+    let failures = comparison.failures(SWAPPING) + comparison.failures(REST);
+    outcome.verdict("not one failed request", failures.to_string(), Some(failures == 0));
+    let rate = changes.iter().map(Changes::rate).fold(f64::MAX, f64::min);
+    let refused: usize = changes.iter().map(|changes| changes.refused).sum();
+    let fast = rate >= 19.0 && refused == 0;
+    outcome.verdict(
+        "20 changes a second are taken and acted on",
+        format!("{rate:.1}/s in the slowest round, {refused} refused"),
+        Some(fast),
+    );
+    outcome.comparisons.push(comparison);
+    outcome
+}
+
+/// What the changes of one round came to.
+struct Changes {
+    seconds: f64,
+    /// How long each took until its answer, in milliseconds.
+    took: Vec<f64>,
+    refused: usize,
+}
+
+impl Changes {
+    #[expect(clippy::cast_precision_loss, reason = "there are hundreds")]
+    fn rate(&self) -> f64 {
+        self.took.len() as f64 / self.seconds
+    }
+}
+
+fn table(changes: &[Changes]) -> Table {
+    let mut table =
+        Table::new("The changes", &["round", "answered", "a second", "refused", "median ms", "slowest ms"]);
+    for (round, changes) in changes.iter().enumerate() {
+        let slowest = changes.took.iter().copied().fold(0.0, f64::max);
+        table.row(&[
+            (round + 1).to_string(),
+            changes.took.len().to_string(),
+            format!("{:.1}", changes.rate()),
+            changes.refused.to_string(),
+            format!("{:.0}", median(&changes.took)),
+            format!("{slowest:.0}"),
+        ]);
+    }
+    table
+}
+
+/// The APIs that are replaced in turn: their URLs.
+struct Swapper {
+    http: Http,
+    urls: Vec<String>,
+}
+
+impl Swapper {
+    async fn of(server: &Server) -> Self {
+        let (http, rest) = (Http::new(), format!("{}/api/v1/apis", server.rest));
+        let listed = http.send(Call::get(format!("{rest}?limit=100")).basic("admin", ADMIN_PASSWORD)).await;
+        let listed = listed.expect(200).json();
+        let items = listed.get("items").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        let ids = items.iter().filter_map(|item| item.get("id")?.as_str());
+        Self { urls: ids.map(|id| format!("{rest}/{id}")).collect(), http }
+    }
+
+    /// Replaces the API of a number by itself with another description.
+    async fn change(&self, number: usize) -> Option<f64> {
+        let url = self.urls.get(number % self.urls.len())?;
+        let found = self.http.try_send(Call::get(url).basic("admin", ADMIN_PASSWORD)).await.ok()?;
+        let mut api = found.json();
+        api.as_object_mut()?.insert("description".to_owned(), json!(format!("change {number}")));
+        let began = Instant::now();
+        let put = Call::put(url).header("if-match", found.header("etag")).json(&api);
+        let answer = self.http.try_send(put.basic("admin", ADMIN_PASSWORD)).await.ok()?;
+        (answer.status == 200).then(|| began.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+async fn swap(swapper: Swapper, mut stopped: oneshot::Receiver<()>) -> Changes {
+    let swapper = Arc::new(swapper);
+    let (began, mut ticks) = (Instant::now(), interval(EVERY));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut under_way = Vec::new();
+    while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+        ticks.tick().await;
+        let (swapper, number) = (Arc::clone(&swapper), under_way.len());
+        under_way.push(tokio::spawn(async move { swapper.change(number).await }));
+    }
+    let (mut took, mut refused) = (Vec::new(), 0);
+    for change in under_way {
+        match change.await.expect("a change does not panic") {
+            Some(milliseconds) => took.push(milliseconds),
+            None => refused += 1,
+        }
+    }
+    Changes { seconds: began.elapsed().as_secs_f64(), took, refused }
+}

@@ -1,0 +1,99 @@
+//! What REST would take hours to make, written by the API manager's own storage into the database of a server that is
+//! stopped: copies of what was made by REST.
+
+use api_manager::domain::api::Api;
+use api_manager::domain::grant::Grant;
+use api_manager::domain::ids::{ApiId, GrantId, SubscriptionId};
+use api_manager::domain::subscription::Subscription;
+use api_manager::storage::{apis, grants, subscriptions};
+use shared_claims::opaque::OpaqueToken;
+use shared_claims::secret::Digest;
+use shared_server::database::{Database, DatabaseUrl, StorageError};
+
+use crate::server::Server;
+
+/// Rows of one transaction.
+const BATCH: usize = 20_000;
+
+/// Writes `count` grants like that of `token`, each with a token and an assertion of its own, changed as `change` says; the
+/// plain tokens. The server has to be stopped.
+///
+/// # Panics
+/// The token is unknown, or the database fails.
+pub async fn tokens(
+    server: &Server,
+    token: &str,
+    count: usize,
+    change: impl Fn(&mut Grant) + Clone + Send + 'static,
+) -> Vec<String> {
+    let database = open(server);
+    let digest = Digest::of(token.as_bytes());
+    let found = database.read(move |connection| grants::find_by_access_digest(connection, &digest)).await;
+    let template = found.expect("the grant can be read").expect("the token is known");
+    let mut plain = Vec::with_capacity(count);
+    while plain.len() < count {
+        let size = BATCH.min(count - plain.len());
+        let batch: Vec<(String, Grant)> = (0..size).map(|_| like(&template)).collect();
+        let change = change.clone();
+        let written = database.write(move |connection| {
+            let mut made = Vec::with_capacity(batch.len());
+            for (token, mut grant) in batch {
+                change(&mut grant);
+                grants::insert(connection, &grant)?;
+                made.push(token);
+            }
+            Ok::<_, StorageError>(made)
+        });
+        plain.extend(written.await.expect("grants can be written"));
+    }
+    plain
+}
+
+fn like(template: &Grant) -> (String, Grant) {
+    let token = OpaqueToken::generate().expect("the system has random bytes");
+    let mut grant = template.clone();
+    grant.id = GrantId::generate();
+    grant.access_digest = token.digest();
+    grant.lineage.family = grant.id;
+    grant.subject = format!("person-{}", grant.id);
+    if let Some(origin) = &mut grant.lineage.assertion {
+        origin.jti = Some(grant.id.to_string());
+        origin.digest = Digest::of(grant.id.as_bytes());
+    }
+    (token.expose().to_owned(), grant)
+}
+
+/// Writes `count` published APIs like that of `id` at `/{context}-{number}/1.0`, to which whoever has subscribed to that one
+/// is subscribed too; the first segments of their paths. The server has to be stopped.
+///
+/// # Panics
+/// The API is unknown, or the database fails.
+pub async fn apis(server: &Server, id: &str, count: usize) -> Vec<String> {
+    let database = open(server);
+    let id = ApiId::parse(id).expect("an id of an API");
+    let found = database.read(move |connection| apis::find(connection, id)).await;
+    let template: Api = found.expect("the API can be read").expect("the API is there");
+    let all = database.read(subscriptions::list_all).await.expect("subscriptions can be read");
+    let subscribed: Vec<Subscription> = all.into_iter().filter(|one| one.api_id == id).collect();
+    let written = database.write(move |connection| {
+        let mut contexts = Vec::with_capacity(count);
+        for number in 0..count {
+            let mut api = template.clone();
+            api.id = ApiId::generate();
+            api.context = format!("{}-{number}", template.context);
+            api.name = format!("{} {number}", template.name);
+            apis::insert(connection, &api)?;
+            for one in &subscribed {
+                let copy = Subscription { id: SubscriptionId::generate(), api_id: api.id, ..one.clone() };
+                subscriptions::insert(connection, &copy)?;
+            }
+            contexts.push(api.context);
+        }
+        Ok::<_, StorageError>(contexts)
+    });
+    written.await.expect("APIs can be written")
+}
+
+fn open(server: &Server) -> Database {
+    Database::open(&DatabaseUrl::Sqlite(server.database()), 1).expect("the database opens")
+}
