@@ -66,7 +66,6 @@ fn versions() -> Vec<(String, String)> {
         of("haproxy", "-v"),
         of("envoy", "--version"),
         of("wrk", "-v"),
-        of("h2load", "--version"),
         of("openssl", "version"),
         of("rustc", "--version"),
     ];
@@ -119,7 +118,7 @@ mod tests {
             ("nginx version: nginx/1.22.1", "1.22.1"),
             ("HAProxy version 2.6.12-1+deb12u4 2026/01/01 - https://haproxy.org/", "2.6.12-1+deb12u4"),
             ("wrk debian/4.1.0-3+b2 [epoll] Copyright", "4.1.0-3+b2"),
-            ("h2load nghttp2/1.52.0", "1.52.0"),
+            ("envoy  version: 9e5580/1.40.0/Clean/RELEASE/BoringSSL", "1.40.0"),
             ("OpenSSL 3.0.19 27 Jan 2026 (Library: …)", "3.0.19"),
             ("rustc 1.95.0 (1 2026-01-01)", "1.95.0"),
             ("sh: nothing", ""),

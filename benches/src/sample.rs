@@ -1,6 +1,6 @@
 //! What one contender showed in one round, and the rounds of all contenders side by side.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::outcome::Table;
 use crate::statistics::{Ratio, median};
@@ -20,7 +20,8 @@ pub struct Sample {
     pub p99: f64,
     /// The 99.9th percentile, in milliseconds.
     pub p999: f64,
-    /// CPU time of the contender's processes per answer, in microseconds.
+    /// CPU time of the contender's processes per answer, in microseconds; not a number where it cannot be told apart.
+    #[serde(deserialize_with = "number")]
     pub cpu: f64,
     /// Resident memory of the contender's processes when the load ended, in MiB.
     pub resident: f64,
@@ -33,6 +34,11 @@ impl Sample {
     pub fn rate(&self) -> f64 {
         self.requests as f64 / self.seconds
     }
+}
+
+/// JSON has no word for what is not a number but `null`.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
 }
 
 /// The samples of several contenders under the same load, round by round.
@@ -110,22 +116,18 @@ impl Comparison {
         let first = self.contenders.first().map(|(name, _)| name.clone()).unwrap_or_default();
         for (name, samples) in &self.contenders {
             let answers: u64 = samples.iter().map(|sample| sample.requests).sum();
-            let ratio = if *name == first {
-                "—".to_owned()
-            } else {
-                self.ratio(&first, name, |s| s.cpu).to_string()
-            };
+            let (cpu, ratio) = (self.median(name, |s| s.cpu), self.ratio(&first, name, |s| s.cpu));
             table.row(&[
                 name.clone(),
                 format!("{:.0}", self.median(name, Sample::rate)),
                 format!("{:.2}", self.median(name, |s| s.p50)),
                 format!("{:.2}", self.median(name, |s| s.p99)),
                 format!("{:.2}", self.median(name, |s| s.p999)),
-                format!("{:.1}", self.median(name, |s| s.cpu)),
+                if cpu.is_nan() { "—".to_owned() } else { format!("{cpu:.1}") },
                 format!("{:.1}", self.median(name, |s| s.resident)),
                 answers.to_string(),
                 self.failures(name).to_string(),
-                ratio,
+                if *name == first || ratio.rounds == 0 { "—".to_owned() } else { ratio.to_string() },
             ]);
         }
         table
@@ -156,6 +158,17 @@ mod tests {
         assert_eq!(comparison.median("ours", Sample::rate), 500.0);
         assert!(comparison.ratio("ours", "nobody", |s| s.cpu).median.is_nan());
         assert!(comparison.has("ours") && !comparison.has("nobody"));
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_a_dash_and_survives_being_kept() {
+        let mut comparison = comparison();
+        comparison.add("beside", sample(f64::NAN, 1, 0));
+        let kept = serde_json::to_string(&comparison).unwrap();
+        let read: Comparison = serde_json::from_str(&kept).unwrap();
+        let table = read.table();
+        let beside = table.rows.last().unwrap();
+        assert_eq!((beside[5].as_str(), beside[9].as_str()), ("—", "—"));
     }
 
     #[test]

@@ -57,6 +57,9 @@ impl Ratio {
 
 impl std::fmt::Display for Ratio {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.rounds == 0 {
+            return f.write_str("—");
+        }
         write!(f, "{:.2} ({:.2}–{:.2} in {} rounds)", self.median, self.least, self.most, self.rounds)
     }
 }
@@ -94,5 +97,6 @@ mod tests {
         let ratio = Ratio::of(&[1.0, f64::NAN, 3.0], &[1.0, 1.0, 0.0]);
         assert_eq!((ratio.median, ratio.rounds), (1.0, 1));
         assert!(Ratio::of(&[], &[]).median.is_nan());
+        assert_eq!(Ratio::of(&[], &[]).to_string(), "—");
     }
 }

@@ -30,27 +30,25 @@ pub async fn tokens(
     let digest = Digest::of(token.as_bytes());
     let found = database.read(move |connection| grants::find_by_access_digest(connection, &digest)).await;
     let template = found.expect("the grant can be read").expect("the token is known");
-    let mut plain = Vec::with_capacity(count);
-    while plain.len() < count {
-        let size = BATCH.min(count - plain.len());
-        let batch: Vec<(String, Grant)> = (0..size).map(|_| like(&template)).collect();
+    // In the order of the index that finds them: at random, each row would be a page of its own to write.
+    let fresh = || OpaqueToken::generate().expect("the system has random bytes");
+    let mut tokens: Vec<OpaqueToken> = (0..count).map(|_| fresh()).collect();
+    tokens.sort_by_cached_key(|token| *token.digest().as_bytes());
+    for batch in tokens.chunks(BATCH) {
+        let grants: Vec<Grant> = batch.iter().map(|token| like(&template, token)).collect();
         let change = change.clone();
         let written = database.write(move |connection| {
-            let mut made = Vec::with_capacity(batch.len());
-            for (token, mut grant) in batch {
+            grants.into_iter().try_for_each(|mut grant| {
                 change(&mut grant);
-                grants::insert(connection, &grant)?;
-                made.push(token);
-            }
-            Ok::<_, StorageError>(made)
+                grants::insert(connection, &grant)
+            })
         });
-        plain.extend(written.await.expect("grants can be written"));
+        written.await.expect("grants can be written");
     }
-    plain
+    tokens.iter().map(|token| token.expose().to_owned()).collect()
 }
 
-fn like(template: &Grant) -> (String, Grant) {
-    let token = OpaqueToken::generate().expect("the system has random bytes");
+fn like(template: &Grant, token: &OpaqueToken) -> Grant {
     let mut grant = template.clone();
     grant.id = GrantId::generate();
     grant.access_digest = token.digest();
@@ -60,7 +58,7 @@ fn like(template: &Grant) -> (String, Grant) {
         origin.jti = Some(grant.id.to_string());
         origin.digest = Digest::of(grant.id.as_bytes());
     }
-    (token.expose().to_owned(), grant)
+    grant
 }
 
 /// Writes `count` published APIs like that of `id` at `/{context}-{number}/1.0`, to which whoever has subscribed to that one
