@@ -210,6 +210,9 @@ pub async fn start_within(
         app,
     });
     refresh::load_table(&gateway).await?;
+    let grants = Arc::clone(&gateway.grants);
+    let help = "Credentials that the gateway looked up in the database.";
+    gateway.app.metrics.counted("gateway_lookups_total", help, move || grants.times_asked());
 
     let (phase, _) = watch::channel(Phase::Serving);
     let places = Arc::new(Semaphore::new(limits.connections));

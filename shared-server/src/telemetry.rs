@@ -3,12 +3,16 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use env_logger::fmt::Formatter;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record, error};
-use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 use serde_json::{Map, Value as Json};
 use shared_claims::clock::Clock;
 
@@ -172,6 +176,11 @@ impl Metrics {
         made
     }
 
+    /// A counter that somebody else keeps: it is read whenever the metrics are.
+    pub fn counted(&self, name: &str, help: &str, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.register(name, &Counted { shown: counter(name, help), count: Arc::new(count) });
+    }
+
     /// A histogram with the given labels, and upper bounds of its buckets in rising order.
     #[must_use]
     pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
@@ -203,6 +212,31 @@ impl Metrics {
             error!("metric {name} counts, but is not shown: {why}");
         }
     }
+}
+
+/// See [`Metrics::counted`].
+#[derive(Clone)]
+struct Counted {
+    shown: IntCounter,
+    count: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Collector for Counted {
+    fn desc(&self) -> Vec<&Desc> {
+        self.shown.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        // Made anew: two who read at once would both add what the shown one is behind.
+        let Some(Desc { fq_name, help, .. }) = self.desc().into_iter().next() else { return Vec::new() };
+        let now = counter(fq_name, help);
+        now.inc_by((self.count)());
+        now.collect()
+    }
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    well_formed(name, &[], |name, _| IntCounter::new(name, help_text(help)))
 }
 
 fn gauge(name: &str, help: &str) -> IntGauge {
@@ -245,6 +279,8 @@ impl fmt::Display for LogFormat {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     fn with_record<T>(message: &str, check: impl Fn(&Record<'_>) -> T) -> T {
@@ -290,11 +326,19 @@ mod tests {
         let metrics = Metrics::new();
         metrics.counter("tokens_total", "Tokens.", &["grant"]).with_label_values(&["password"]).inc();
         metrics.gauge("open", "Open.").set(2);
+        let kept = Arc::new(AtomicU64::new(3));
+        let read = Arc::clone(&kept);
+        metrics.counted("asked_total", "Asked.", move || read.load(Ordering::Relaxed));
+        assert!(metrics.render().contains("asked_total 3"));
+        kept.store(4, Ordering::Relaxed);
         metrics.histogram("seconds", "Time.", &["route"], &[0.5, 0.1]).with_label_values(&["x"]).observe(0.2);
         let text = metrics.render();
-        for line in
-            ["tokens_total{grant=\"password\"} 1", "open 2", "seconds_bucket{route=\"x\",le=\"0.5\"} 1"]
-        {
+        for line in [
+            "tokens_total{grant=\"password\"} 1",
+            "open 2",
+            "asked_total 4",
+            "seconds_bucket{route=\"x\",le=\"0.5\"} 1",
+        ] {
             assert!(text.contains(line), "{text}");
         }
         assert!(
