@@ -1,8 +1,7 @@
 //! Passwords: Argon2id in a pool that is bounded in threads, memory and queue, so that a login storm starves nothing else.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -22,6 +21,11 @@ const QUEUE_PER_THREAD: usize = 32;
 /// an idle server would hold the memory of its last storm.
 const ALWAYS_RETURNED: usize = 33 * 1024;
 
+/// How much hashing yields to everything else on the machine: a login storm may take every idle cycle, and the threads
+/// that serve requests still run the moment they have something to do. At this niceness the kernel leaves it a tenth of
+/// a core that is wanted by others, so that people can sign in on a busy machine too.
+const NICENESS: i32 = 10;
+
 /// The longest password that is hashed, in bytes.
 pub const LONGEST_PASSWORD: usize = 1_024;
 
@@ -36,7 +40,14 @@ pub enum HashingError {
     Failed,
 }
 
-type Job = Box<dyn FnOnce(&Argon2<'static>) + Send>;
+type Job = Box<dyn FnOnce(&mut Tools) + Send>;
+
+/// What a thread hashes with. The memory is handed from one password to the next while there is a next one: having 19
+/// MiB mapped and zeroed each time costs a tenth of the hash.
+struct Tools {
+    argon2: Argon2<'static>,
+    memory: Vec<Block>,
+}
 
 /// The hashing threads. Each holds 19 MiB while it works and nothing while it waits.
 #[derive(Clone)]
@@ -70,9 +81,9 @@ impl HashingPool {
     /// # Errors
     /// [`HashingError::Busy`] past the queue.
     pub async fn hash(&self, password: Secret) -> Result<String, HashingError> {
-        self.run(move |argon2| {
+        self.run(move |tools| {
             let salt = random::<16>().map_err(|_| HashingError::Failed)?;
-            phc_string(argon2, &password, &salt).ok_or(HashingError::Failed)
+            tools.phc_string(&password, &salt).ok_or(HashingError::Failed)
         })
         .await
     }
@@ -84,22 +95,22 @@ impl HashingPool {
     pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<bool, HashingError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.dummy.to_string());
-        self.run(move |_| {
+        self.run(move |tools| {
             let hash = PasswordHash::new(&hash).map_err(|_| HashingError::Failed)?;
-            Ok(matches(&password, &hash) && known)
+            Ok(tools.matches(&password, &hash) && known)
         })
         .await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Argon2<'static>) -> Result<T, HashingError> + Send + 'static,
+        work: impl FnOnce(&mut Tools) -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |argon2| {
+        let job: Job = Box::new(move |tools| {
             // The caller may have gone; then nobody wants the answer, and the work is not worth doing either.
             if !answer.is_closed() {
-                let _ = answer.send(work(argon2));
+                let _ = answer.send(work(tools));
             }
         });
         self.jobs.try_send(job).map_err(|e| match e {
@@ -110,45 +121,57 @@ impl HashingPool {
     }
 }
 
-fn argon2() -> Result<Argon2<'static>, HashingError> {
-    let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| HashingError::Failed)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+impl Tools {
+    fn new() -> Result<Self, HashingError> {
+        let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| HashingError::Failed)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
+        Ok(Self { argon2, memory: Vec::new() })
+    }
+
+    /// The password's hash with its own parameters and salt, as a PHC string.
+    fn phc_string(&mut self, password: &Secret, salt: &[u8]) -> Option<String> {
+        let output = digest(&self.argon2, &mut self.memory, password, salt, Params::DEFAULT_OUTPUT_LEN)?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(self.argon2.params()).ok()?,
+            salt: Some(Salt::new(salt).ok()?),
+            hash: Some(output),
+        };
+        Some(hash.to_string())
+    }
+
+    /// Whether the password has this hash, with whatever parameters that was made.
+    fn matches(&mut self, password: &Secret, hash: &PasswordHash) -> bool {
+        let mut computed = || {
+            let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+            let version =
+                hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
+            let argon2 = Argon2::new(algorithm, version, Params::try_from(hash).ok()?);
+            let length = hash.hash.as_ref()?.as_bytes().len();
+            digest(&argon2, &mut self.memory, password, hash.salt.as_ref()?, length)
+        };
+        // Output compares in constant time.
+        computed().is_some_and(|computed| Some(computed) == hash.hash)
+    }
 }
 
-/// The password's hash with its own parameters and salt, as a PHC string.
-fn phc_string(argon2: &Argon2<'_>, password: &Secret, salt: &[u8]) -> Option<String> {
-    let output = digest(argon2, password, salt, Params::DEFAULT_OUTPUT_LEN)?;
-    let hash = PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(argon2.params()).ok()?,
-        salt: Some(Salt::new(salt).ok()?),
-        hash: Some(output),
-    };
-    Some(hash.to_string())
-}
-
-/// Whether the password has this hash, with whatever parameters that was made.
-fn matches(password: &Secret, hash: &PasswordHash) -> bool {
-    let computed = || {
-        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
-        let version =
-            hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
-        let argon2 = Argon2::new(algorithm, version, Params::try_from(hash).ok()?);
-        digest(&argon2, password, hash.salt.as_ref()?, hash.hash.as_ref()?.as_bytes().len())
-    };
-    // Output compares in constant time.
-    computed().is_some_and(|computed| Some(computed) == hash.hash)
-}
-
-fn digest(argon2: &Argon2<'_>, password: &Secret, salt: &[u8], length: usize) -> Option<Output> {
+fn digest(
+    argon2: &Argon2<'_>,
+    memory: &mut Vec<Block>,
+    password: &Secret,
+    salt: &[u8],
+    length: usize,
+) -> Option<Output> {
     let blocks = argon2.params().block_count();
-    let mut memory: Vec<Block> = Vec::with_capacity(blocks.max(ALWAYS_RETURNED));
-    memory.resize(blocks, Block::default());
+    if memory.len() < blocks {
+        // Allocated anew, not grown: what it held is of no use.
+        *memory = Vec::with_capacity(blocks.max(ALWAYS_RETURNED));
+        memory.resize(blocks, Block::default());
+    }
     let mut buffer = [0; Output::MAX_LENGTH];
     let output = buffer.get_mut(..length)?;
-    let hashed =
-        argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, output, &mut memory);
+    let hashed = argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, output, memory);
     hashed.ok()?;
     Output::new(output).ok()
 }
@@ -164,15 +187,26 @@ fn dummy_hash() -> Result<String, HashingError> {
 }
 
 fn work(queue: &Mutex<Receiver<Job>>) {
-    let Ok(argon2) = argon2() else { return };
+    let Ok(mut tools) = Tools::new() else { return };
+    // Of this thread alone, as Linux has it; where it is refused, hashing competes like the rest.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        log::debug!("hashing threads keep their priority: {error}");
+    }
     loop {
-        // The lock is held while waiting, not while hashing.
-        let next = match queue.lock() {
-            Ok(queue) => queue.recv(),
-            Err(poisoned) => poisoned.into_inner().recv(),
+        // The lock is held while waiting, not while hashing. Whoever waits for the lock gives its memory back too.
+        let at_hand = match queue.try_lock() {
+            Ok(queue) => queue.try_recv().ok(),
+            Err(_) => None,
+        };
+        let next = match at_hand {
+            Some(job) => Ok(job),
+            None => {
+                tools.memory = Vec::new();
+                queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
+            }
         };
         let Ok(job) = next else { return };
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&argon2)));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut tools)));
         if done.is_err() {
             log::error!("a hashing job panicked");
         }
@@ -202,6 +236,17 @@ mod tests {
         let cheaper = Argon2::from(Params::new(8_192, 1, 1, Some(24)).unwrap());
         let theirs = cheaper.hash_password_with_salt(b"correct", b"another salt").unwrap().to_string();
         assert_eq!(pool.verify(Secret::new("correct"), Some(theirs)).await, Ok(true));
+    }
+
+    #[test]
+    fn memory_that_was_used_before_changes_no_hash() {
+        let mut tools = Tools::new().unwrap();
+        let first = tools.phc_string(&Secret::new("correct"), b"some salt").unwrap();
+        let larger = "$argon2id$v=19$m=24576,t=1,p=1$c29tZSBzYWx0$AAAAAAAAAAAAAAAAAAAAAA";
+        assert!(!tools.matches(&Secret::new("correct"), &PasswordHash::new(larger).unwrap()));
+        let again = tools.phc_string(&Secret::new("correct"), b"some salt").unwrap();
+        assert_eq!(first, again);
+        assert_eq!(first, Tools::new().unwrap().phc_string(&Secret::new("correct"), b"some salt").unwrap());
     }
 
     #[tokio::test]
