@@ -24,6 +24,7 @@ use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::backend_states::BackendStates;
 use crate::changes::Changes;
 use crate::decisions::Decisions;
+use crate::facts::Facts;
 use crate::flows::housekeeping;
 use crate::gateway::{self, GatewayError, GatewayHandle};
 use crate::http;
@@ -152,6 +153,7 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
         clock,
         database,
         administrator,
+        facts: Facts::default(),
         issuers,
         backend_key,
         changes,

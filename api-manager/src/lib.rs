@@ -11,6 +11,7 @@ pub mod changes;
 pub mod commands;
 pub mod decisions;
 pub mod domain;
+pub mod facts;
 pub mod flows;
 pub mod gateway;
 pub mod http;

@@ -100,7 +100,7 @@ impl Administrator {
 
 fn find(connection: &mut AnyConnection) -> Result<Option<String>, StorageError> {
     let row = administrators::table.find(NAME).select(administrators::password_hash);
-    Ok(row.first(connection).optional()?)
+    Ok(row.get_result(connection).optional()?)
 }
 
 async fn replace(database: &Database, hash: String) -> Result<String, StorageError> {

@@ -95,6 +95,27 @@ impl Database {
         self.on_connection(work).await
     }
 
+    /// Runs `work`, which finds single rows by their keys, as [`Database::read`] does. On SQLite it runs at once and right
+    /// here where a connection is at hand: to hand it to another thread and its result back costs more than the work.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn look_up<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        // Readers of a write-ahead log wait for nobody; what may take a moment is the disk.
+        if self.0.writer.is_some()
+            && let Ok(_permit) = self.0.permits.try_acquire()
+            && let Some(mut connection) = self.0.pool.try_get()
+        {
+            return work(&mut connection);
+        }
+        self.on_connection(work).await
+    }
+
     /// Runs `work` in one transaction and returns once it is durable; an error rolls it back.
     ///
     /// # Errors
@@ -194,7 +215,11 @@ impl std::fmt::Debug for Database {
 }
 
 /// Runs an expression on the native connection, for what the derived connection cannot compile: `on_conflict`,
-/// slice inserts, `for_update`. Both arms are the same text.
+/// slice inserts, `for_update`; and for what every request asks, because the derived connection writes a statement's
+/// text anew several times a call. Both arms are the same text.
+///
+/// A row that is found by a unique key is read with `get_result`, not with `first`: that adds `LIMIT ?`, and SQLite
+/// plans a statement anew whenever its limit is bound.
 #[macro_export]
 macro_rules! either {
     ($connection:expr, $native:ident => $query:expr) => {

@@ -150,6 +150,23 @@ impl ApplicationKey {
     }
 }
 
+/// An authenticated client: a key, and the application it belongs to.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The key.
+    pub key: ApplicationKey,
+    /// Its application.
+    pub application: Application,
+}
+
+impl Client {
+    /// Whether the key lists the grant type.
+    #[must_use]
+    pub fn lists(&self, grant_type: &str) -> bool {
+        self.key.grant_types.iter().any(|listed| listed == grant_type)
+    }
+}
+
 /// Reads the grant types of a key.
 ///
 /// # Errors

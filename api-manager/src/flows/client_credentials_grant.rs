@@ -3,8 +3,9 @@
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 
-use super::{Client, Denied, Issued, issue};
+use super::{Denied, Issued, issue};
 use crate::app::App;
+use crate::domain::application::Client;
 use crate::domain::grant::narrow;
 use crate::storage::{apis, grants};
 

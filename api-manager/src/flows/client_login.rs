@@ -6,36 +6,11 @@ use shared_claims::secret::Digest;
 
 use super::Denied;
 use crate::app::App;
-use crate::domain::application::{Application, ApplicationKey};
+use crate::domain::application::{ApplicationKey, Client};
 use crate::storage::{application_keys, applications};
 
 /// The longest client identifier that is looked up.
 const LONGEST_KEY: usize = 255;
-
-/// An authenticated client: a key, and the application it belongs to.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// The key.
-    pub key: ApplicationKey,
-    /// Its application.
-    pub application: Application,
-}
-
-impl Client {
-    /// Whether the key lists the grant type.
-    ///
-    /// # Errors
-    /// [`Denied::GrantNotListed`].
-    pub fn may_use(&self, grant_type: &str) -> Result<(), Denied> {
-        if self.lists(grant_type) { Ok(()) } else { Err(Denied::GrantNotListed) }
-    }
-
-    /// Whether the key lists the grant type.
-    #[must_use]
-    pub fn lists(&self, grant_type: &str) -> bool {
-        self.key.grant_types.iter().any(|listed| listed == grant_type)
-    }
-}
 
 /// Finds the client that one of the readings of its credentials fits. All readings are tried, and an unknown client
 /// costs what a wrong secret costs.
@@ -45,7 +20,7 @@ impl Client {
 pub async fn client_login(app: &App, readings: Vec<Pair>, now: UnixTime) -> Result<Client, Denied> {
     let found = app
         .database
-        .read(move |connection| {
+        .look_up(move |connection| {
             let mut found = None;
             for Pair { name, secret } in &readings {
                 let key = if is_plausible(name) { application_keys::find(connection, name)? } else { None };
@@ -63,7 +38,7 @@ pub async fn client_login(app: &App, readings: Vec<Pair>, now: UnixTime) -> Resu
 }
 
 /// Compares with the present and the previous secret, or with nothing that fits, in the same time.
-fn fits(key: Option<&ApplicationKey>, presented: Digest, now: UnixTime) -> bool {
+pub(super) fn fits(key: Option<&ApplicationKey>, presented: Digest, now: UnixTime) -> bool {
     // No text has this digest, so nothing compares equal to it.
     let nothing = (Digest::from_slice(&[0; 32]), UnixTime(0));
     let present = key.map_or(nothing.0, |key| Some(key.secret_digest));

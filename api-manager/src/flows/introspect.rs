@@ -16,19 +16,19 @@ use crate::storage::{application_keys, grants, identity_providers};
 pub async fn introspect(app: &App, token: &str, now: UnixTime) -> Result<Option<Grant>, Denied> {
     let Some(digest) = opaque::presented(token.as_bytes()) else { return Ok(None) };
     app.database
-        .read(move |connection| {
+        .look_up(move |connection| {
             let Some(grant) =
                 grants::find_by_access_digest(connection, &digest)?.filter(|grant| grant.is_live(now))
             else {
                 return Ok(None);
             };
             // Its key may have gone with its application since.
-            if application_keys::find(connection, &grant.consumer_key)?.is_none() {
+            if !application_keys::exists(connection, &grant.consumer_key)? {
                 return Ok(None);
             }
             let Some(origin) = &grant.lineage.assertion else { return Ok(Some(grant)) };
-            let provider = identity_providers::find(connection, origin.identity_provider_id)?;
-            Ok(provider.filter(|provider| provider.enabled).map(|_| grant))
+            let vouches = identity_providers::is_enabled(connection, origin.identity_provider_id)?;
+            Ok(vouches.then_some(grant))
         })
         .await
 }

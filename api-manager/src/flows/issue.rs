@@ -7,7 +7,8 @@ use shared_claims::scope::ScopeSet;
 use shared_claims::secret::NoRandomness;
 use shared_server::database::AnyConnection;
 
-use super::{Client, Denied};
+use super::Denied;
+use crate::domain::application::Client;
 use crate::domain::grant::{AssertionOrigin, Grant, Lineage, REFRESH_IDLE, REFRESH_LINE, Refresh};
 use crate::domain::ids::GrantId;
 use crate::storage::application_keys;
@@ -89,7 +90,8 @@ pub(super) fn for_application(
 /// Fails where the key that buys is gone since it logged in. Asked first in the transaction that grants, and held
 /// until that ends.
 pub(super) fn key_remains(connection: &mut AnyConnection, client: &Client) -> Result<(), Denied> {
-    if application_keys::hold(connection, &client.key.consumer_key)? { Ok(()) } else { Err(Denied::Client) }
+    let revision = application_keys::hold(connection, &client.key.consumer_key)?;
+    revision.map(drop).ok_or(Denied::Client)
 }
 
 /// The next pair of a line. The refresh token keeps what the first one could buy (RFC 6749, section 6), and its line

@@ -6,9 +6,10 @@ use shared_claims::scope::ScopeSet;
 use shared_claims::secret::{Digest, Secret};
 use shared_server::database::AnyConnection;
 
-use super::{Client, Denied, Issued, issue, revoke_lineage};
+use super::{Denied, Issued, issue, revoke_lineage};
 use crate::app::App;
 use crate::changes::Change;
+use crate::domain::application::Client;
 use crate::domain::grant::{Grant, REFRESH_GRACE, Refresh, narrow};
 use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::revocation::Revocation;

@@ -3,10 +3,11 @@
 use shared_claims::clock::UnixTime;
 use shared_claims::opaque;
 
-use super::{Client, Denied, FlowError, audit};
+use super::{Denied, FlowError, audit};
 use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
+use crate::domain::application::Client;
 use crate::domain::revocation::Revocation;
 use crate::storage::{grants, revocations};
 

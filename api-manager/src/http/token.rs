@@ -49,10 +49,19 @@ enum Grant {
 )]
 async fn token(app: web::Data<App>, request: OAuthRequest) -> Result<HttpResponse, OAuthError> {
     let now = app.clock.now();
-    let client = flows::client_login(&app, readings(&request.client), now).await?;
-    let grant_type = known_grant_type(&request)?;
-    client.may_use(grant_type)?;
+    let readings = readings(&request.client);
+    // Nearly every exchange ends here; whatever speaks against one is said in the order below, of what was just read.
+    if let Some(grant) = exchange(&request)
+        && let Some(issued) = flows::exchange_on_kept_facts(&app, &readings, &grant, now).await?
+    {
+        return Ok(no_store(&answer(&issued, app.clock.now())));
+    }
 
+    let client = flows::client_login(&app, readings, now).await?;
+    let grant_type = known_grant_type(&request)?;
+    if !client.lists(grant_type) {
+        return Err(Denied::GrantNotListed.into());
+    }
     let issued = match read_grant(&request, grant_type)? {
         Grant::Assertion(grant) => flows::exchange_assertion(&app, client, grant, now).await?,
         Grant::ClientCredentials(scopes) => {
@@ -61,6 +70,14 @@ async fn token(app: web::Data<App>, request: OAuthRequest) -> Result<HttpRespons
         Grant::Refresh(grant) => flows::refresh_grant(&app, client, grant, now).await?,
     };
     Ok(no_store(&answer(&issued, app.clock.now())))
+}
+
+/// What an exchange asks for; `None` for every other request, and for one that is to be refused.
+fn exchange(request: &OAuthRequest) -> Option<AssertionGrant> {
+    match read_grant(request, known_grant_type(request).ok()?).ok()? {
+        Grant::Assertion(grant) => Some(grant),
+        Grant::ClientCredentials(_) | Grant::Refresh(_) => None,
+    }
 }
 
 /// `expires_in` counts from the answer, not from the request.

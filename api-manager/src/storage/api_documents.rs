@@ -15,7 +15,7 @@ use crate::domain::openapi::Document;
 /// The database failed.
 pub fn find(connection: &mut AnyConnection, api: ApiId) -> Result<Option<Document>, StorageError> {
     let of_api = api_documents::table.find(api.to_string()).select(api_documents::document);
-    let text: Option<String> = of_api.first(connection).optional()?;
+    let text: Option<String> = of_api.get_result(connection).optional()?;
     text.map(|text| Document::from_stored(&text).ok_or_else(|| unreadable("api_documents", "document")))
         .transpose()
 }

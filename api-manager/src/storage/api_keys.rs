@@ -80,7 +80,7 @@ pub fn find_by_digest(
     digest: &Digest,
 ) -> Result<Option<ApiKey>, StorageError> {
     let named = api_keys::table.filter(api_keys::digest.eq(digest.as_bytes().as_slice()));
-    let row: Option<Row> = named.first(connection).optional()?;
+    let row: Option<Row> = named.get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 
@@ -94,7 +94,7 @@ pub fn find_of(
     id: ApiKeyId,
 ) -> Result<Option<ApiKey>, StorageError> {
     let keys = api_keys::table.filter(api_keys::application_id.eq(application.to_string()));
-    let row: Option<Row> = keys.filter(api_keys::id.eq(id.to_string())).first(connection).optional()?;
+    let row: Option<Row> = keys.filter(api_keys::id.eq(id.to_string())).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

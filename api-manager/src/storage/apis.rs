@@ -114,7 +114,7 @@ pub fn list(
 /// # Errors
 /// The database failed.
 pub fn find(connection: &mut AnyConnection, id: ApiId) -> Result<Option<Api>, StorageError> {
-    let row: Option<Row> = apis::table.find(id.to_string()).first(connection).optional()?;
+    let row: Option<Row> = apis::table.find(id.to_string()).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

@@ -63,7 +63,7 @@ pub fn find_by_digest(
     digest: &Digest,
 ) -> Result<Option<ClientCertificate>, StorageError> {
     let named = table::table.filter(table::digest.eq(digest.as_bytes().as_slice()));
-    let row: Option<Row> = named.first(connection).optional()?;
+    let row: Option<Row> = named.get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 
@@ -77,7 +77,7 @@ pub fn find_of(
     id: ClientCertificateId,
 ) -> Result<Option<ClientCertificate>, StorageError> {
     let own = table::table.filter(table::application_id.eq(application.to_string()));
-    let row: Option<Row> = own.filter(table::id.eq(id.to_string())).first(connection).optional()?;
+    let row: Option<Row> = own.filter(table::id.eq(id.to_string())).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

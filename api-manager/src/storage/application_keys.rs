@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::application_keys;
 use super::unreadable;
@@ -75,23 +76,33 @@ pub fn find(
     connection: &mut AnyConnection,
     consumer_key: &str,
 ) -> Result<Option<ApplicationKey>, StorageError> {
-    let row: Option<Row> = application_keys::table.find(consumer_key).first(connection).optional()?;
+    let named = application_keys::table.find(consumer_key);
+    let row: Option<Row> = either!(connection, native => named.get_result(native).optional()?);
     row.map(Row::read).transpose()
 }
 
-/// Whether a key is still there, held against its deletion until the transaction ends: what it buys cannot slip past
-/// the revocation that goes with that.
+/// Whether there is a key of that client identifier.
 ///
 /// # Errors
 /// The database failed.
-pub fn hold(connection: &mut AnyConnection, consumer_key: &str) -> Result<bool, StorageError> {
-    let row = application_keys::table.find(consumer_key).select(application_keys::consumer_key);
-    let held: Option<String> = match connection {
+pub fn exists(connection: &mut AnyConnection, consumer_key: &str) -> Result<bool, StorageError> {
+    let row = application_keys::table.find(consumer_key).select(application_keys::revision);
+    let found: Option<i64> = either!(connection, native => row.get_result(native).optional()?);
+    Ok(found.is_some())
+}
+
+/// The revision of a key that is still there, held against its deletion until the transaction ends: what it buys cannot
+/// slip past the revocation that goes with that.
+///
+/// # Errors
+/// The database failed.
+pub fn hold(connection: &mut AnyConnection, consumer_key: &str) -> Result<Option<i64>, StorageError> {
+    let row = application_keys::table.find(consumer_key).select(application_keys::revision);
+    Ok(match connection {
         // SQLite has one writer: nothing changes while this transaction lasts.
-        AnyConnection::Sqlite(sqlite) => row.first(sqlite).optional()?,
-        AnyConnection::Postgres(postgres) => row.for_share().first(postgres).optional()?,
-    };
-    Ok(held.is_some())
+        AnyConnection::Sqlite(sqlite) => row.get_result(sqlite).optional()?,
+        AnyConnection::Postgres(postgres) => row.for_share().get_result(postgres).optional()?,
+    })
 }
 
 /// The application's key of that type.
@@ -105,7 +116,7 @@ pub fn find_of(
 ) -> Result<Option<ApplicationKey>, StorageError> {
     let keys = application_keys::table.filter(application_keys::application_id.eq(application.to_string()));
     let row: Option<Row> =
-        keys.filter(application_keys::key_type.eq(key_type.as_str())).first(connection).optional()?;
+        keys.filter(application_keys::key_type.eq(key_type.as_str())).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use shared_claims::clock::UnixTime;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::applications;
 use super::unreadable;
@@ -86,7 +87,8 @@ pub fn list(
 /// # Errors
 /// The database failed.
 pub fn find(connection: &mut AnyConnection, id: ApplicationId) -> Result<Option<Application>, StorageError> {
-    let row: Option<Row> = applications::table.find(id.to_string()).first(connection).optional()?;
+    let named = applications::table.find(id.to_string());
+    let row: Option<Row> = either!(connection, native => named.get_result(native).optional()?);
     row.map(Row::read).transpose()
 }
 
@@ -100,7 +102,7 @@ pub fn find_named(
     name: &str,
 ) -> Result<Option<Application>, StorageError> {
     let named = applications::table.filter(applications::owner.eq(owner)).filter(applications::name.eq(name));
-    let row: Option<Row> = named.first(connection).optional()?;
+    let row: Option<Row> = named.get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

@@ -14,7 +14,11 @@ const PRESENT: i64 = 1;
 /// # Errors
 /// The database failed.
 pub fn find(connection: &mut AnyConnection) -> Result<Option<Vec<u8>>, StorageError> {
-    Ok(backend_keys::table.find(PRESENT).select(backend_keys::sealed_key).first(connection).optional()?)
+    Ok(backend_keys::table
+        .find(PRESENT)
+        .select(backend_keys::sealed_key)
+        .get_result(connection)
+        .optional()?)
 }
 
 /// Adds the key.

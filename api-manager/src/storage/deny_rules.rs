@@ -103,7 +103,7 @@ pub fn count(connection: &mut AnyConnection) -> Result<i64, StorageError> {
 /// # Errors
 /// The database failed.
 pub fn find(connection: &mut AnyConnection, id: DenyRuleId) -> Result<Option<DenyRule>, StorageError> {
-    let row: Option<Row> = deny_rules::table.find(id.to_string()).first(connection).optional()?;
+    let row: Option<Row> = deny_rules::table.find(id.to_string()).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

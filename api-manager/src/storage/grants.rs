@@ -20,7 +20,8 @@ use row::Row;
 /// # Errors
 /// [`StorageError::Duplicate`] where a token of it exists already, which 128 random bits rule out.
 pub fn insert(connection: &mut AnyConnection, grant: &Grant) -> Result<(), StorageError> {
-    diesel::insert_into(grants::table).values(Row::of(grant)).execute(connection)?;
+    let row = Row::of(grant);
+    either!(connection, native => diesel::insert_into(grants::table).values(row).execute(native)?);
     Ok(())
 }
 
@@ -32,9 +33,10 @@ pub fn find_by_access_digest(
     connection: &mut AnyConnection,
     digest: &Digest,
 ) -> Result<Option<Grant>, StorageError> {
-    let row =
-        grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).select(Row::as_select());
-    row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
+    let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
+    let row: Option<Row> =
+        either!(connection, native => row.select(Row::as_select()).get_result(native).optional()?);
+    row.map(Row::into_grant).transpose()
 }
 
 /// The grant of a refresh token, whatever its state.
@@ -48,7 +50,7 @@ pub fn find_by_refresh_digest(
     let row = grants::table
         .filter(grants::refresh_digest.eq(digest.as_bytes().as_slice()))
         .select(Row::as_select());
-    row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
+    row.get_result::<Row>(connection).optional()?.map(Row::into_grant).transpose()
 }
 
 /// A grant by its id.
@@ -57,7 +59,7 @@ pub fn find_by_refresh_digest(
 /// [`StorageError`].
 pub fn find(connection: &mut AnyConnection, id: GrantId) -> Result<Option<Grant>, StorageError> {
     let row = grants::table.find(id.to_string()).select(Row::as_select());
-    row.first::<Row>(connection).optional()?.map(Row::into_grant).transpose()
+    row.get_result::<Row>(connection).optional()?.map(Row::into_grant).transpose()
 }
 
 /// A grant by its id, held against changes until the transaction ends.
@@ -68,9 +70,9 @@ pub fn hold(connection: &mut AnyConnection, id: GrantId) -> Result<Option<Grant>
     let row = grants::table.find(id.to_string());
     let row: Option<Row> = match connection {
         // SQLite has one writer: nothing changes while this transaction lasts.
-        AnyConnection::Sqlite(sqlite) => row.select(Row::as_select()).first(sqlite).optional()?,
+        AnyConnection::Sqlite(sqlite) => row.select(Row::as_select()).get_result(sqlite).optional()?,
         AnyConnection::Postgres(postgres) => {
-            row.select(Row::as_select()).for_update().first(postgres).optional()?
+            row.select(Row::as_select()).for_update().get_result(postgres).optional()?
         }
     };
     row.map(Row::into_grant).transpose()

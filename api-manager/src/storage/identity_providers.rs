@@ -5,6 +5,7 @@ use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 use shared_claims::signature::Algorithm;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::identity_providers;
 use super::unreadable;
@@ -73,7 +74,17 @@ pub fn find(
     id: IdentityProviderId,
 ) -> Result<Option<IdentityProvider>, StorageError> {
     let row = identity_providers::table.find(id.to_string()).select(Row::as_select());
-    row.first::<Row>(connection).optional()?.map(Row::into_provider).transpose()
+    row.get_result::<Row>(connection).optional()?.map(Row::into_provider).transpose()
+}
+
+/// Whether there is a provider of that id, and it is enabled.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn is_enabled(connection: &mut AnyConnection, id: IdentityProviderId) -> Result<bool, StorageError> {
+    let row = identity_providers::table.find(id.to_string()).select(identity_providers::enabled);
+    let enabled: Option<bool> = either!(connection, native => row.get_result(native).optional()?);
+    Ok(enabled.unwrap_or(false))
 }
 
 /// A provider by its exact issuer.
@@ -86,7 +97,7 @@ pub fn find_by_issuer(
 ) -> Result<Option<IdentityProvider>, StorageError> {
     let row =
         identity_providers::table.filter(identity_providers::issuer.eq(issuer)).select(Row::as_select());
-    row.first::<Row>(connection).optional()?.map(Row::into_provider).transpose()
+    row.get_result::<Row>(connection).optional()?.map(Row::into_provider).transpose()
 }
 
 /// The revision and the state of a provider, held against changes until the transaction ends: what is granted on it
@@ -103,8 +114,8 @@ pub fn hold(
         .select((identity_providers::revision, identity_providers::enabled));
     Ok(match connection {
         // SQLite has one writer: nothing changes while this transaction lasts.
-        AnyConnection::Sqlite(sqlite) => row.first(sqlite).optional()?,
-        AnyConnection::Postgres(postgres) => row.for_share().first(postgres).optional()?,
+        AnyConnection::Sqlite(sqlite) => row.get_result(sqlite).optional()?,
+        AnyConnection::Postgres(postgres) => row.for_share().get_result(postgres).optional()?,
     })
 }
 

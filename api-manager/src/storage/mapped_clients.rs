@@ -60,7 +60,7 @@ pub fn find_by_client(
     let of_provider =
         mapped_clients::table.filter(mapped_clients::identity_provider_id.eq(provider.to_string()));
     let row: Option<Row> =
-        of_provider.filter(mapped_clients::client_id.eq(client_id)).first(connection).optional()?;
+        of_provider.filter(mapped_clients::client_id.eq(client_id)).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 
@@ -75,7 +75,7 @@ pub fn find_of(
 ) -> Result<Option<MappedClient>, StorageError> {
     let mapped = mapped_clients::table.filter(mapped_clients::application_id.eq(application.to_string()));
     let row: Option<Row> =
-        mapped.filter(mapped_clients::id.eq(id.to_string())).first(connection).optional()?;
+        mapped.filter(mapped_clients::id.eq(id.to_string())).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::revisions;
 
@@ -15,7 +16,8 @@ pub const TRUST: &str = "trust";
 /// # Errors
 /// The database failed.
 pub fn read(connection: &mut AnyConnection, name: &str) -> Result<i64, StorageError> {
-    let value = revisions::table.find(name).select(revisions::value).first(connection).optional()?;
+    let counter = revisions::table.find(name).select(revisions::value);
+    let value = either!(connection, native => counter.get_result(native).optional()?);
     Ok(value.unwrap_or(0))
 }
 

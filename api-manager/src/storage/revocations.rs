@@ -59,7 +59,7 @@ pub fn list_after(
 pub fn last(connection: &mut AnyConnection) -> Result<i64, StorageError> {
     Ok(revocations::table
         .select(diesel::dsl::max(revocations::id))
-        .first::<Option<i64>>(connection)?
+        .get_result::<Option<i64>>(connection)?
         .unwrap_or(0))
 }
 

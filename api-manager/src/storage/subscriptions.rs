@@ -122,7 +122,7 @@ pub fn find(
     connection: &mut AnyConnection,
     id: SubscriptionId,
 ) -> Result<Option<Subscription>, StorageError> {
-    let row: Option<Row> = subscriptions::table.find(id.to_string()).first(connection).optional()?;
+    let row: Option<Row> = subscriptions::table.find(id.to_string()).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

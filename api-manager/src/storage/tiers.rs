@@ -80,7 +80,7 @@ pub fn list(connection: &mut AnyConnection, after: &str, rows: i64) -> Result<Ve
 /// # Errors
 /// The database failed.
 pub fn find(connection: &mut AnyConnection, name: &str) -> Result<Option<Tier>, StorageError> {
-    let row: Option<Row> = tiers::table.find(name).first(connection).optional()?;
+    let row: Option<Row> = tiers::table.find(name).get_result(connection).optional()?;
     row.map(Row::read).transpose()
 }
 

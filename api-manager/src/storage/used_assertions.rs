@@ -23,7 +23,7 @@ pub fn claim(
         used_assertions::replay_key.eq(replay_key.as_bytes().as_slice()),
         used_assertions::expires_at.eq(until.0),
     );
-    diesel::insert_into(used_assertions::table).values(row).execute(connection)?;
+    either!(connection, native => diesel::insert_into(used_assertions::table).values(row).execute(native)?);
     Ok(())
 }
 
@@ -40,7 +40,7 @@ pub fn is_claimed(
         .filter(used_assertions::issuer.eq(issuer))
         .filter(used_assertions::replay_key.eq(replay_key.as_bytes().as_slice()))
         .select(used_assertions::expires_at);
-    Ok(row.first::<i64>(connection).optional()?.is_some())
+    Ok(row.get_result::<i64>(connection).optional()?.is_some())
 }
 
 /// Forgets about `batch` assertions that every rule refuses as expired by now.

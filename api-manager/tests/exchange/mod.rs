@@ -6,6 +6,7 @@ mod clients;
 #[allow(dead_code, reason = "the journeys use the rest of it")]
 #[path = "../../../e2e/src/idp.rs"]
 pub(crate) mod idp;
+mod kept_facts;
 mod providers;
 mod refreshing;
 mod replays;
@@ -48,7 +49,7 @@ pub struct World {
     pub clock: Clock,
     pub announced: Arc<Mutex<Vec<Change>>>,
     settings: Settings,
-    _dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 /// An answer, read to its end.
@@ -99,7 +100,7 @@ impl World {
         let dir = TempDir::new().unwrap();
         let mut settings = Settings::for_tests(dir.path());
         settings.database_url = DatabaseUrl::parse(&stage.database_url().await, dir.path()).unwrap();
-        Self::start(settings, Clock::manual(NOW), dir).await
+        Self::start(settings, Clock::manual(NOW), Arc::new(dir)).await
     }
 
     pub async fn new() -> Self {
@@ -108,10 +109,15 @@ impl World {
 
     /// Another process on the same database.
     pub async fn restarted(self) -> Self {
-        Self::start(self.settings, self.clock, self._dir).await
+        Self::start(self.settings, self.clock, self.dir).await
     }
 
-    async fn start(settings: Settings, clock: Clock, dir: TempDir) -> Self {
+    /// A second process beside this one, on the same database.
+    pub async fn neighbour(&self) -> Self {
+        Self::start(self.settings.clone(), self.clock.clone(), Arc::clone(&self.dir)).await
+    }
+
+    async fn start(settings: Settings, clock: Clock, dir: Arc<TempDir>) -> Self {
         let database = Database::open_and_migrate(&settings.database_url, 8, MIGRATIONS).await.unwrap();
         let pool = HashingPool::start(2).unwrap();
         let password = settings.admin_password.clone();
@@ -135,6 +141,7 @@ impl World {
             clock: clock.clone(),
             database,
             administrator,
+            facts: api_manager::facts::Facts::default(),
             issuers,
             backend_key,
             backend_states: Arc::new(BackendStates::new(clock.clone())),
@@ -142,7 +149,7 @@ impl World {
             decisions: api_manager::decisions::Decisions::default(),
             metrics,
         };
-        Self { app: web::Data::new(app), clock, announced, settings: kept, _dir: dir }
+        Self { app: web::Data::new(app), clock, announced, settings: kept, dir }
     }
 
     /// Sends a request to the whole application.

@@ -137,6 +137,7 @@ impl World {
             backend_states: Arc::new(BackendStates::new(clock)),
             database,
             administrator,
+            facts: api_manager::facts::Facts::default(),
             issuers,
             backend_key,
             changes,

@@ -36,7 +36,7 @@ pub async fn client_login(app: &App, presented: PresentedClient, now: UnixTime) 
     if pairs.is_empty() {
         return Err(FlowError::UnknownClient);
     }
-    let found = app.database.read(move |db| {
+    let found = app.database.look_up(move |db| {
         let mut found = None;
         for (id, secret) in pairs {
             let client = id.map(|id| clients::find(db, id)).transpose()?.flatten();

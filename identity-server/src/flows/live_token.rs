@@ -72,7 +72,7 @@ impl AccessToken {
 /// [`FlowError::Storage`].
 pub async fn find_live(app: &App, token: &str, now: UnixTime) -> Result<Option<LiveToken>, FlowError> {
     if let Some(digest) = opaque::presented(token.as_bytes()) {
-        let found = app.database.read(move |db| {
+        let found = app.database.look_up(move |db| {
             let Some((token, family)) = refresh_tokens::find(db, &digest)? else { return Ok(None) };
             let client = clients::find(db, family.client)?.filter(|client| client.settings.enabled);
             let user = users::find(db, family.user)?.filter(|user| user.honours(family.created_at));
@@ -88,7 +88,7 @@ pub async fn find_live(app: &App, token: &str, now: UnixTime) -> Result<Option<L
     let Some(access) = verified(app, token, now) else { return Ok(None) };
     let (jti, client, issued_at) = (access.jti.clone(), access.client, access.issued_at);
     let user = access.is_user.then(|| user::key(&access.subject));
-    let is_live = app.database.read(move |db| {
+    let is_live = app.database.look_up(move |db| {
         if revoked_tokens::contains(db, &jti)? {
             return Ok(false);
         }

@@ -5,6 +5,7 @@ use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::clients;
 use super::unreadable;
@@ -51,7 +52,9 @@ pub fn insert(connection: &mut AnyConnection, client: &Client) -> Result<(), Sto
 /// # Errors
 /// [`StorageError`].
 pub fn find(connection: &mut AnyConnection, id: ClientId) -> Result<Option<Client>, StorageError> {
-    let found = clients::table.find(id.to_string()).select(Row::as_select()).first(connection).optional()?;
+    let named = clients::table.find(id.to_string());
+    let found: Option<Row> =
+        either!(connection, native => named.select(Row::as_select()).get_result(native).optional()?);
     found.map(client).transpose()
 }
 
@@ -102,7 +105,7 @@ pub fn delete(
 /// # Errors
 /// [`StorageError`].
 pub fn longest_access_lifetime(connection: &mut AnyConnection) -> Result<Option<i64>, StorageError> {
-    Ok(clients::table.select(diesel::dsl::max(clients::access_token_lifetime)).first(connection)?)
+    Ok(clients::table.select(diesel::dsl::max(clients::access_token_lifetime)).get_result(connection)?)
 }
 
 fn row(client: &Client) -> Row {

@@ -77,7 +77,7 @@ pub fn find(
         .inner_join(refresh_families::table)
         .filter(refresh_tokens::digest.eq(digest.as_bytes().to_vec()))
         .select((TokenRow::as_select(), FamilyRow::as_select()))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     let Some((token, family)) = found else { return Ok(None) };
     let successor_spent = match &token.successor {
@@ -99,7 +99,7 @@ pub fn find_family_of_access_token(
         .inner_join(refresh_families::table)
         .filter(refresh_tokens::access_jti.eq(jti))
         .select(FamilyRow::as_select())
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     found.map(read_family).transpose()
 }
@@ -195,8 +195,11 @@ fn lock_family(connection: &mut AnyConnection, family: FamilyId) -> Result<bool,
 }
 
 fn is_spent(connection: &mut AnyConnection, digest: &[u8]) -> Result<bool, StorageError> {
-    let spent_at: Option<Option<i64>> =
-        refresh_tokens::table.find(digest).select(refresh_tokens::spent_at).first(connection).optional()?;
+    let spent_at: Option<Option<i64>> = refresh_tokens::table
+        .find(digest)
+        .select(refresh_tokens::spent_at)
+        .get_result(connection)
+        .optional()?;
     Ok(spent_at.flatten().is_some())
 }
 

@@ -23,8 +23,8 @@ pub fn insert(connection: &mut AnyConnection, jti: &str, expires_at: UnixTime) -
 /// # Errors
 /// [`StorageError`].
 pub fn contains(connection: &mut AnyConnection, jti: &str) -> Result<bool, StorageError> {
-    let found =
-        revoked_tokens::table.find(jti).select(revoked_tokens::jti).first::<String>(connection).optional()?;
+    let row = revoked_tokens::table.find(jti).select(revoked_tokens::jti);
+    let found: Option<String> = either!(connection, native => row.get_result(native).optional()?);
     Ok(found.is_some())
 }
 

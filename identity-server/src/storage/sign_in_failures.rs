@@ -24,7 +24,7 @@ pub fn find(connection: &mut AnyConnection, name: &Digest) -> Result<Lockout, St
             sign_in_failures::locked_until,
             sign_in_failures::last_failure_at,
         ))
-        .first(connection)
+        .get_result(connection)
         .optional()?;
     Ok(row.map_or(Lockout::NONE, |(failures, until, last)| Lockout {
         failures,

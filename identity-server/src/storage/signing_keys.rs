@@ -60,7 +60,7 @@ pub fn load(connection: &mut AnyConnection) -> Result<StoredKeys, StorageError> 
 /// # Errors
 /// [`StorageError`].
 pub fn revision(connection: &mut AnyConnection) -> Result<i64, StorageError> {
-    Ok(revisions::table.find(REVISION).select(revisions::revision).first(connection)?)
+    Ok(revisions::table.find(REVISION).select(revisions::revision).get_result(connection)?)
 }
 
 /// The newest generation of a kind; 0 where there is none.
@@ -69,7 +69,8 @@ pub fn revision(connection: &mut AnyConnection) -> Result<i64, StorageError> {
 /// [`StorageError`].
 pub fn newest_generation(connection: &mut AnyConnection, kind: KeyKind) -> Result<i64, StorageError> {
     let of_kind = signing_keys::table.filter(signing_keys::kind.eq(kind_name(kind)));
-    let newest: Option<i64> = of_kind.select(diesel::dsl::max(signing_keys::generation)).first(connection)?;
+    let newest: Option<i64> =
+        of_kind.select(diesel::dsl::max(signing_keys::generation)).get_result(connection)?;
     Ok(newest.unwrap_or(0))
 }
 

@@ -41,7 +41,7 @@ pub fn insert(connection: &mut AnyConnection, user: &User) -> Result<(), Storage
 /// [`StorageError`].
 pub fn find(connection: &mut AnyConnection, id: UserId) -> Result<Option<User>, StorageError> {
     let present = users::table.filter(users::id.eq(id.to_string())).filter(users::deleted_at.is_null());
-    present.select(Row::as_select()).first(connection).optional()?.map(user).transpose()
+    present.select(Row::as_select()).get_result(connection).optional()?.map(user).transpose()
 }
 
 /// The user whose name has this key, unless deleted.
@@ -50,7 +50,7 @@ pub fn find(connection: &mut AnyConnection, id: UserId) -> Result<Option<User>, 
 /// [`StorageError`].
 pub fn find_by_key(connection: &mut AnyConnection, key: &str) -> Result<Option<User>, StorageError> {
     let present = users::table.filter(users::user_name_key.eq(key)).filter(users::deleted_at.is_null());
-    present.select(Row::as_select()).first(connection).optional()?.map(user).transpose()
+    present.select(Row::as_select()).get_result(connection).optional()?.map(user).transpose()
 }
 
 /// At most `limit` users from the place `offset` on, in the order of their identifiers.
