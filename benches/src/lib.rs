@@ -14,6 +14,7 @@
 )]
 
 pub mod backend;
+pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod outcome;

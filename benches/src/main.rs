@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use benches::{report, run::Run, scenarios};
+use benches::{limits, report, run::Run, scenarios};
 use clap::Parser;
 
 /// Compares the servers with their peers and with physical limits, and writes BENCHMARKS.md. The results of scenarios that
@@ -29,6 +29,10 @@ struct Arguments {
     /// Only writes BENCHMARKS.md anew, from the results that are there.
     #[arg(long)]
     render: bool,
+    /// Serves the hello that exchanges are compared with, and nothing else: on this address, with TLS where a certificate
+    /// and its key are named.
+    #[arg(long, hide = true, num_args = 1..=3)]
+    hello: Vec<String>,
     /// Keeps no results and leaves BENCHMARKS.md alone: for trying out.
     #[arg(long)]
     dry: bool,
@@ -37,6 +41,10 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let [address, files @ ..] = arguments.hello.as_slice() {
+        limits::serve(address, files).await;
+        return ExitCode::SUCCESS;
+    }
     if arguments.list {
         println!("{}", scenarios::NAMES.join("\n"));
         return ExitCode::SUCCESS;

@@ -1,17 +1,22 @@
 //! The scenarios, one file each. To add one: a file with `pub async fn run(run: &Run) -> Outcome`, its name in [`NAMES`] and
 //! its line in [`outcome`]; what people find out by profiling goes into `benches/findings/<name>.md`.
 
+pub mod exchange;
 pub mod gateway;
+pub mod introspection;
 pub mod junk;
+pub mod password;
 pub mod scale;
 pub mod swaps;
+pub mod tokens;
 
 use crate::machine::Circumstances;
 use crate::outcome::Outcome;
 use crate::run::{Run, workspace};
 
 /// Their names, in the order of the page.
-pub const NAMES: [&str; 4] = ["gateway", "scale", "junk", "swaps"];
+pub const NAMES: [&str; 8] =
+    ["gateway", "scale", "junk", "swaps", "exchange", "tokens", "introspection", "password"];
 
 /// Runs one, and says where and when that was; `None` where there is none of that name.
 pub async fn outcome(name: &str, run: &Run) -> Option<Outcome> {
@@ -21,6 +26,10 @@ pub async fn outcome(name: &str, run: &Run) -> Option<Outcome> {
         "scale" => Box::pin(scale::run(run)).await,
         "junk" => Box::pin(junk::run(run)).await,
         "swaps" => Box::pin(swaps::run(run)).await,
+        "exchange" => Box::pin(exchange::run(run)).await,
+        "tokens" => Box::pin(tokens::run(run)).await,
+        "introspection" => Box::pin(introspection::run(run)).await,
+        "password" => Box::pin(password::run(run)).await,
         _ => return None,
     };
     outcome.circumstances = Circumstances { rounds: run.rounds, seconds: run.seconds, ..circumstances };

@@ -1,0 +1,135 @@
+//! The exchange against what it cannot do without: a verification, a durable insert, and being asked at all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use e2e::idp::KeyKind;
+
+use crate::limits::{Hello, Inserts, verifies_rs256};
+use crate::load::{Flow, Load, Pace, post_form};
+use crate::outcome::{Outcome, Table};
+use crate::run::Run;
+use crate::sample::{Comparison, Sample};
+use crate::server::Server;
+use crate::statistics::{Ratio, median};
+use crate::tenant::Tenant;
+
+const OURS: &str = "Countersign";
+const HELLO: &str = "actix-web hello";
+const HELLO_TLS: &str = "actix-web hello, TLS";
+/// More exchanges a second than any run reached.
+const MOST: usize = 5_000;
+/// The size of the groups that commits are compared in; what 64 clients come to is about that.
+const GROUP: usize = 16;
+const PATH: &str = "/oauth2/token";
+
+/// Target 5.
+pub async fn run(run: &Run) -> Outcome {
+    let mut outcome = Outcome::new(
+        "The exchange",
+        "jwt-bearer at the API manager: 64 clients over keep-alive TLS 1.3, each request with an RS256 assertion of its own
+         that was signed before; SQLite on disk (`synchronous = FULL`), as many workers as cores, the load generator on the
+         same cores. The limits are measured in each round: an RS256 verification with a parsed key, the two rows of an exchange
+         by the same statements on the same schema in durable commits of 16 and of one, and an actix-web server in a process of
+         its own that reads the same form and answers `hello`.",
+    );
+    let cores = std::thread::available_parallelism().map_or(2, usize::from).to_string();
+    let server = Server::api_manager(run, "exchange", &[("WORKERS", &cores)]).await;
+    let tenant = Tenant::settle_with(&server, "http://127.0.0.1:9", KeyKind::Rsa).await;
+    let turns = usize::try_from(run.seconds).unwrap_or(1) * run.rounds + 2;
+    let flow = exchanges(&tenant, turns * MOST).await;
+    let (hello, hello_tls) = (Hello::start(run, "http").await, Hello::start(run, "https").await);
+    let again = asks(Arc::new(vec![form(&tenant, &tenant.assertion("somebody"))]), |number, _| number);
+    let inserts = Inserts::on_sqlite(run.work()).await;
+
+    let _ = Load::Flow(flow.on(&server.rest)).seconds(2).run().await;
+    let mut comparison = Comparison::new("64 clients, flat out");
+    let (mut verify, mut grouped, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=run.rounds {
+        let load = |flow: &Flow, origin: &str| Load::Flow(flow.on(origin));
+        comparison.add(OURS, run.sample(server.process(), load(&flow, &server.rest)).await);
+        comparison.add(HELLO, run.sample(&hello.process, load(&again, &hello.origin)).await);
+        comparison.add(HELLO_TLS, run.sample(&hello_tls.process, load(&again, &hello_tls.origin)).await);
+        verify.push(tokio::task::spawn_blocking(verifies_rs256).await.expect("verifying does not panic"));
+        grouped.push(inserts.in_groups_of(GROUP).await);
+        alone.push(inserts.in_groups_of(1).await);
+        eprintln!("exchange: round {round}: {:.0} µs", comparison.median(OURS, |sample| sample.cpu));
+    }
+
+    let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
+    let ours = comparison.figures(OURS, cpu);
+    let sum = |hello: &str, inserts: &[(f64, f64)]| -> Vec<f64> {
+        let hello = comparison.figures(hello, cpu);
+        verify
+            .iter()
+            .zip(inserts)
+            .zip(&hello)
+            .map(|((verify, (insert, _)), hello)| verify + insert + hello)
+            .collect()
+    };
+    let ratio = |hello, inserts| Ratio::of(&ours, &sum(hello, inserts));
+    outcome.at_most(
+        "CPU at most 1.5 × (verify + insert in groups + hello over TLS)",
+        ratio(HELLO_TLS, &grouped),
+        1.5,
+    );
+    outcome.at_most("the same with the hello of plain HTTP", ratio(HELLO, &grouped), 1.5);
+    outcome.at_most("the same with an insert committed alone", ratio(HELLO, &alone), 1.5);
+    let rate = comparison.median(OURS, Sample::rate);
+    outcome.verdict("at least 3,000 exchanges a second", format!("{rate:.0}/s"), Some(rate >= 3_000.0));
+    let failures = comparison.failures(OURS);
+    outcome.verdict("no request failed", failures.to_string(), Some(failures == 0));
+    outcome.missing.push("PostgreSQL: the ratio to pgbench's commits is not measured here".to_owned());
+    outcome.tables.push(limits(&verify, &grouped, &alone));
+    outcome.comparisons.push(comparison);
+    outcome
+}
+
+fn limits(verify: &[f64], grouped: &[(f64, f64)], alone: &[(f64, f64)]) -> Table {
+    let mut table = Table::new("The limits, medians over the rounds", &["", "CPU µs each", "a second"]);
+    table.row(&[
+        "RS256 verification".to_owned(),
+        format!("{:.1}", median(verify)),
+        format!("{:.0}", 1e6 / median(verify)),
+    ]);
+    for (name, inserts) in
+        [("two rows in commits of 16", grouped), ("two rows in a commit of their own", alone)]
+    {
+        let (cpu, rate): (Vec<f64>, Vec<f64>) = inserts.iter().copied().unzip();
+        table.row(&[name.to_owned(), format!("{:.1}", median(&cpu)), format!("{:.0}", median(&rate))]);
+    }
+    table
+}
+
+fn form(tenant: &Tenant, assertion: &str) -> Vec<u8> {
+    let application = &tenant.application;
+    let form =
+        format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");
+    post_form(PATH, "localhost", (&application.key, &application.secret), &form)
+}
+
+/// A load of so many exchanges, each with an assertion that nobody used; it ends with them.
+pub(super) async fn exchanges(tenant: &Tenant, count: usize) -> Flow {
+    eprintln!("signing {count} assertions");
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let signed: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let sign = |first: usize| {
+            (first..count)
+                .step_by(threads)
+                .map(|n| form(tenant, &tenant.assertion(&format!("person-{}", n % 10_000))))
+                .collect::<Vec<_>>()
+        };
+        let parts: Vec<_> = (0..threads).map(|first| scope.spawn(move || sign(first))).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("signing does not panic")).collect()
+    });
+    let next = AtomicUsize::new(0);
+    asks(Arc::new(signed), move |_, _| next.fetch_add(1, Ordering::Relaxed) as u64)
+}
+
+fn asks(requests: Arc<Vec<Vec<u8>>>, place: impl Fn(u64, usize) -> u64 + Send + Sync + 'static) -> Flow {
+    let only = requests.len() == 1;
+    Flow::new(Pace::FlatOut, move |number| {
+        let place = usize::try_from(place(number, requests.len())).ok()?;
+        requests.get(if only { 0 } else { place }).cloned()
+    })
+}

@@ -1,0 +1,103 @@
+//! The identity server's own tokens against the signatures that they are made of.
+
+use e2e::client::{Call, Http};
+use e2e::world::ADMIN_PASSWORD;
+use serde_json::json;
+
+use crate::limits::{openssl_speed, signs_rsa};
+use crate::load::{Flow, Load, Pace, post_form};
+use crate::outcome::{Outcome, Table};
+use crate::run::Run;
+use crate::sample::{Comparison, Sample};
+use crate::server::Server;
+use crate::statistics::{Ratio, median};
+
+const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
+
+/// Target 6.
+pub async fn run(run: &Run) -> Outcome {
+    let mut outcome = Outcome::new(
+        "Tokens for clients",
+        "client_credentials at the identity server: 32 keep-alive connections over TLS 1.3, one worker, SQLite; each answer is
+         a JWT that was signed for it. A core's rate is the inverse of the CPU time of the whole process a request. The limit is
+         one RSA-2048 key and one context that signs again and again, as `openssl speed` does it, by the OpenSSL that the
+         servers link.",
+    );
+    let server = Server::identity_server(run, "tokens", &[]).await;
+    let mut flows = Vec::new();
+    for algorithm in ALGORITHMS {
+        let (id, secret) = client(&server, algorithm, &["client_credentials"]).await;
+        let request =
+            post_form("/oauth2/token", "localhost", (&id, &secret), "grant_type=client_credentials");
+        flows.push((algorithm, always(request).on(&server.rest)));
+    }
+    for (_, flow) in &flows {
+        let _ = Load::Flow(flow.clone()).seconds(1).run().await;
+    }
+
+    let mut comparison = Comparison::new("32 connections, flat out");
+    let (mut limit, mut system) = (Vec::new(), Vec::new());
+    for round in 1..=run.rounds {
+        for (algorithm, flow) in &flows {
+            comparison.add(algorithm, run.sample(server.process(), Load::Flow(flow.clone())).await);
+        }
+        limit.push(tokio::task::spawn_blocking(signs_rsa).await.expect("signing does not panic"));
+        system.extend(tokio::task::spawn_blocking(openssl_speed).await.expect("speed does not panic"));
+        eprintln!("tokens: round {round} done");
+    }
+
+    let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
+    let share = Ratio::of(&limit, &comparison.figures("RS256", cpu));
+    outcome.verdict(
+        "RS256: at least 0.85 of the signatures of the linked OpenSSL, a core",
+        share.to_string(),
+        Some(share.median >= 0.85),
+    );
+    let speeds: Vec<f64> = system.iter().map(|(_, each)| *each).collect();
+    let share = Ratio::of(&speeds, &comparison.figures("RS256", cpu));
+    let version = system.first().map_or("openssl", |(version, _)| version.as_str());
+    let met = (!system.is_empty()).then_some(share.median >= 0.85);
+    outcome.verdict(
+        &format!("RS256: at least 0.85 of the system's `openssl speed` ({version})"),
+        share.to_string(),
+        met,
+    );
+    for algorithm in ["ES256", "EdDSA"] {
+        let rate = 1e6 / comparison.median(algorithm, cpu);
+        outcome.verdict(
+            &format!("{algorithm}: at least 10,000/s a core"),
+            format!("{rate:.0}/s"),
+            Some(rate >= 10_000.0),
+        );
+    }
+    let mut table =
+        Table::new("RSA-2048 signatures, medians over the rounds", &["", "CPU µs each", "a second"]);
+    let linked = openssl::version::version().split(' ').take(2).collect::<Vec<_>>().join(" ");
+    for (name, each) in
+        [(linked + ", linked", &limit), (format!("{version}, the system's `openssl speed`"), &speeds)]
+    {
+        table.row(&[name, format!("{:.1}", median(each)), format!("{:.0}", 1e6 / median(each))]);
+    }
+    outcome.tables.push(table);
+    outcome.command("openssl speed -seconds 1 rsa2048");
+    let failures: u64 = ALGORITHMS.iter().map(|algorithm| comparison.failures(algorithm)).sum();
+    outcome.verdict("no request failed", failures.to_string(), Some(failures == 0));
+    outcome.comparisons.push(comparison);
+    outcome
+}
+
+/// Registers a client whose tokens are signed with that algorithm: its identifier and secret.
+pub(super) async fn client(server: &Server, algorithm: &str, grants: &[&str]) -> (String, String) {
+    let body = json!({
+        "client_name": algorithm, "grant_types": grants, "access_token_signed_response_alg": algorithm,
+    });
+    let call =
+        Call::post(format!("{}/api/v1/clients", server.rest)).basic("admin", ADMIN_PASSWORD).json(&body);
+    let made = Http::new().send(call).await.expect(201);
+    (made.member("client_id"), made.member("client_secret"))
+}
+
+/// The same request by 32 connections, flat out.
+pub(super) fn always(request: Vec<u8>) -> Flow {
+    Flow::new(Pace::FlatOut, move |_| Some(request.clone())).connections(32)
+}
