@@ -5,6 +5,7 @@
 //! background.
 
 pub mod admission;
+pub mod answer;
 pub mod bodies;
 pub mod call;
 pub mod challenge;
@@ -22,6 +23,7 @@ pub mod frames;
 pub mod grant_cache;
 pub mod grpc;
 pub mod headers;
+pub mod http1;
 pub mod identity;
 pub mod limits;
 pub mod listener;
@@ -29,6 +31,7 @@ pub mod live;
 pub mod mock;
 pub mod operations;
 pub mod path;
+pub mod random;
 pub mod refresh;
 pub mod refusal;
 pub mod resolve;
@@ -204,7 +207,7 @@ pub async fn start_within(
         buckets: Buckets::new(app.clock.clone()),
         upstreams: Upstreams::new(Arc::clone(&app.backend_states)),
         checks: Checks::default(),
-        usage: Usage::start(&app),
+        usage: Usage::start(&app, cores.count()),
         nowhere: Tally::none(),
         patience: limits.patience,
         app,

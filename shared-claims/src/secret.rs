@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openssl::sha::sha256;
+use openssl::sha::Sha256;
 use zeroize::Zeroizing;
 
 /// A plain secret: never printed by `Debug`, wiped when dropped, shown by [`Secret::expose`] only.
@@ -53,7 +53,10 @@ impl Digest {
     /// SHA-256 of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha256(bytes))
+        // OpenSSL's one-shot function looks the algorithm up by name at every call.
+        let mut hash = Sha256::new();
+        hash.update(bytes);
+        Self(hash.finish())
     }
 
     /// A digest read back from storage; `None` unless it has 32 bytes.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::answer::Theirs;
 use super::live::{Live, Watch};
 use super::response_cache::copying::Copying;
 use super::streams::Held;
@@ -71,7 +71,7 @@ pub struct Outgoing {
 
 enum Content {
     Ours(Full<Bytes>),
-    Theirs(Incoming, Patience, Option<Arc<Progress>>),
+    Theirs(Theirs, Patience, Option<Arc<Progress>>),
 }
 
 impl Outgoing {
@@ -83,7 +83,7 @@ impl Outgoing {
 
     /// The backend's body, which may pause for `limit`; while it moves, so does the exchange with what is uploaded.
     #[must_use]
-    pub fn relayed(body: Incoming, limit: Duration, upload: Option<Arc<Progress>>) -> Self {
+    pub fn relayed(body: Theirs, limit: Duration, upload: Option<Arc<Progress>>) -> Self {
         Self::of(Content::Theirs(body, Patience::new(limit), upload))
     }
 
@@ -133,7 +133,9 @@ impl Outgoing {
     /// Ends the backend's body when `watch` says that it would no longer be given.
     #[must_use]
     pub fn with_watch(mut self, watch: Option<Watch>) -> Self {
-        if matches!(self.content, Content::Theirs(..)) && !self.is_end_stream() {
+        // What is here already goes out at once.
+        let takes_time = matches!(&self.content, Content::Theirs(body, ..) if !body.is_at_hand());
+        if takes_time && !self.is_end_stream() {
             self.live = watch.map(|watch| Box::new(Live::new(watch)));
         }
         self
@@ -207,7 +209,7 @@ impl Outgoing {
                 if let Some(ledger) = &mut self.ledger {
                     ledger.broke_off("the backend broke off");
                 }
-                Some(Err(why.into()))
+                Some(Err(why))
             }
             Err(stalled) => {
                 if let Some(ledger) = &mut self.ledger {

@@ -24,6 +24,7 @@ use super::response_cache::{Seeking, Sought};
 use super::rewrite::fill;
 use super::routes::Route;
 use super::trace::Trace;
+use super::upstream::attempts::Lease;
 use super::usage::Account;
 use super::validate;
 use super::websocket;
@@ -44,6 +45,8 @@ pub struct Call<'a> {
     pub account: Account,
     /// What lets a long answer be asked about again.
     pub watch: Option<Watch>,
+    /// Its place at a backend.
+    pub lease: Option<Lease>,
 }
 
 impl<'a> Call<'a> {
@@ -56,7 +59,17 @@ impl<'a> Call<'a> {
         trace: &'a Trace,
     ) -> Self {
         let account = Account::default();
-        Self { gateway, pulse, request_id, trace, route: None, asked: None, account, watch: None }
+        Self {
+            gateway,
+            pulse,
+            request_id,
+            trace,
+            route: None,
+            asked: None,
+            account,
+            watch: None,
+            lease: None,
+        }
     }
 
     /// Takes the request out of its place once it goes to the backend.
@@ -116,14 +129,8 @@ impl<'a> Call<'a> {
             read = validate::judge(&route, (&operation, rest), request, upload_pause).await?;
         }
         let request = place.as_ref().ok_or(Refusal::Fault)?;
-        let hop = Hop {
-            peer: self.pulse.peer,
-            scheme: self.pulse.scheme,
-            port: self.pulse.port,
-            host: host.as_ref(),
-            prefix,
-            version: request.version(),
-        };
+        let hop =
+            Hop { arrival: &self.pulse.arrival, host: host.as_ref(), prefix, version: request.version() };
         let (changes, request_id) = (route.shapes.of(&operation), self.request_id);
         let seeking = Seeking {
             request,
@@ -165,7 +172,8 @@ impl<'a> Call<'a> {
         let began = Instant::now();
         let forwarded = forward(way, request).await;
         self.account.backend = Some(began.elapsed());
-        let mut response = forwarded?;
+        let (mut response, lease) = forwarded?;
+        self.lease = Some(lease);
         self.watch = Some(watch);
         changes.response(response.headers_mut());
         let mut response = missed.keep(response, self.gateway.app.clock.now());

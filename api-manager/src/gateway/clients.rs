@@ -5,8 +5,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::Request;
-use hyper_util::client::legacy::{self, ResponseFuture};
+use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use log::error;
 use openssl::x509::X509;
@@ -14,20 +13,35 @@ use shared_claims::secret::Digest;
 use shared_server::outbound::{Connector, OutboundError, OutboundPolicy, Trusted};
 
 use super::cores::PerCore;
+use super::http1::Http1;
 use super::uploads::Upload;
 use crate::domain::api::Definition;
 use crate::domain::api::transport::{BackendTls, Protocol, Transport};
 
-type Pool = legacy::Client<Connector, Upload>;
+/// hyper's client.
+pub type Pool = legacy::Client<Connector, Upload>;
 
 /// What sends requests to backends, over connections that each thread of the gateway pools for itself.
 #[derive(Clone)]
-pub struct Client(Arc<PerCore<Pool>>);
+pub struct Client(Arc<PerCore<Pools>>);
+
+/// Those of one thread.
+struct Pools {
+    http1: Option<Http1>,
+    hyper: Pool,
+}
 
 impl Client {
-    /// Sends a request; its answer is there when its head is.
-    pub fn request(&self, request: Request<Upload>) -> ResponseFuture {
-        self.0.here().request(request)
+    /// Our own client, where the backends speak HTTP/1.1.
+    #[must_use]
+    pub fn http1(&self) -> Option<&Http1> {
+        self.0.here().http1.as_ref()
+    }
+
+    /// The client for everything.
+    #[must_use]
+    pub fn hyper(&self) -> &Pool {
+        &self.0.here().hyper
     }
 }
 
@@ -98,7 +112,11 @@ impl Clients {
             return client.clone();
         }
         let connector = self.connector(&profile);
-        let build = || build(connector.clone(), profile.transport.protocol);
+        let protocol = profile.transport.protocol;
+        let build = || Pools {
+            http1: (protocol == Protocol::Http1).then(|| Http1::new(connector.clone())),
+            hyper: build(connector.clone(), protocol),
+        };
         let client = Client(Arc::new(PerCore::new(self.cores, build)));
         made.insert(profile, client.clone());
         client

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
+use super::headers::Arrival;
+
 /// How long a client may take over things.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -47,10 +49,8 @@ impl Default for Patience {
 pub struct Pulse {
     /// The address of the other end.
     pub peer: IpAddr,
-    /// Our end's port.
-    pub port: u16,
-    /// `http` or `https`.
-    pub scheme: &'static str,
+    /// What backends hear of it.
+    pub arrival: Arrival,
     /// SHA-256 of the certificate whose key the client has proved to hold.
     pub certificate: Option<Digest>,
     started: Instant,
@@ -93,8 +93,7 @@ impl Pulse {
     ) -> Arc<Self> {
         Arc::new(Self {
             peer: peer.ip(),
-            port: local.port(),
-            scheme,
+            arrival: Arrival::new(peer.ip(), scheme, local.port()),
             certificate,
             started: Instant::now(),
             in_flight: AtomicUsize::new(0),

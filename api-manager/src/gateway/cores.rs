@@ -70,6 +70,11 @@ impl<T> PerCore<T> {
         Self { first, others: std::iter::repeat_with(make).take(count.saturating_sub(1)).collect() }
     }
 
+    /// All of them.
+    pub fn each(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
     /// That of the thread that asks.
     #[must_use]
     pub fn here(&self) -> &T {

@@ -1,7 +1,5 @@
 //! The way to the backend and back.
 
-use std::error::Error as _;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +10,10 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::capture_connection;
 use log::warn;
-use shared_server::outbound::{ConnectError, connect_error};
-use tokio::time::{Instant, sleep_until};
 
+use super::answer::{FirstByte, Theirs, ask};
 use super::bodies::Outgoing;
-use super::clients::is_unprocessed;
 use super::headers::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
@@ -29,7 +23,7 @@ use super::transforms::Changes;
 use super::tunnel::Ends;
 use super::uploads::{Progress, Upload, UploadFault};
 use super::upstream::address::Address;
-use super::upstream::attempts::{Attempts, Failure};
+use super::upstream::attempts::{Attempts, Failure, Lease};
 use super::websocket;
 use crate::domain::api::transport::Protocol;
 use crate::domain::application::KeyType;
@@ -74,7 +68,10 @@ impl Way<'_> {
 ///
 /// # Errors
 /// No answer came, or the client did not send its request to the end.
-pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Response<Outgoing>, Refusal> {
+pub async fn forward(
+    way: Way<'_>,
+    mut request: Request<Incoming>,
+) -> Result<(Response<Outgoing>, Lease), Refusal> {
     let Way { route, key_type, websocket, request_id, .. } = way;
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
@@ -89,21 +86,18 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
         if let Some(host) = head.headers.get_mut(HOST) {
             *host = attempt.address.host.clone();
         }
-        let kept = attempts.may_go_on().then(|| head.clone());
         let (upload, progress) = match &way.read {
             Some(read) => (Upload::Ready(Full::new(read.clone())), None),
             None => body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause)),
         };
-        let fault = match exchange(&way, Request::from_parts(head, upload), progress.as_ref()).await {
+        let fault = match exchange(&way, &head, upload, progress.as_ref()).await {
             Ok(response) => {
                 attempts.answered(&attempt, response.status());
-                let lease = Arc::new(attempt.lease);
-                let mut response = match upgrade.filter(|_| response.status().is_informational()) {
+                let response = match upgrade.filter(|_| response.status().is_informational()) {
                     Some(client) => join(response, client, route, request_id),
                     None => relay(response, route, request_id, progress),
                 };
-                response.extensions_mut().insert(lease);
-                return Ok(response);
+                return Ok((response, attempt.lease));
             }
             Err(Fault::Client(refusal)) => return Err(refusal),
             Err(Fault::Backend(fault)) => fault,
@@ -111,11 +105,10 @@ pub async fn forward(way: Way<'_>, mut request: Request<Incoming>) -> Result<Res
         let (failure, refusal) = fault;
         attempts.failed(&attempt, failure);
         drop(attempt);
-        let Some(again) = kept else { return Err(refusal) };
         let had_body = progress.is_some();
         body = progress.and_then(|progress| progress.take_unread());
         let Some(next) = attempts.next(failure, !had_body || body.is_some()) else { return Err(refusal) };
-        (attempt, head) = (next, again);
+        attempt = next;
     }
 }
 
@@ -157,36 +150,14 @@ enum Fault {
 /// Sends the request to one backend and waits for the head of the answer.
 async fn exchange(
     way: &Way<'_>,
-    mut request: Request<Upload>,
+    head: &Parts,
+    upload: Upload,
     progress: Option<&Arc<Progress>>,
-) -> Result<Response<Incoming>, Fault> {
+) -> Result<Response<Theirs>, Fault> {
     let Way { route, request_id, websocket, .. } = way;
-    let mut connected = capture_connection(&mut request);
     let client = if *websocket { &route.websockets } else { &route.client };
-    let mut answer = pin!(client.request(request));
-    let first_byte = Duration::from_millis(route.timeouts.first_byte.max(1).into());
-    // The connector has its own limit; ours for the answer counts from the connection on, or from the last piece of
-    // the body that the backend took.
-    let waiting = async {
-        drop(connected.wait_for_connection_metadata().await);
-        let mut deadline = Instant::now() + first_byte;
-        loop {
-            sleep_until(deadline).await;
-            let since = progress.map(|progress| progress.backend_has_all_since());
-            match since.map(|since| since + first_byte) {
-                Some(later) if later > deadline => deadline = later,
-                _ => return,
-            }
-        }
-    };
-    let answered = tokio::select! {
-        biased;
-        answered = &mut answer => answered,
-        () = waiting => {
-            warn!(api = route.id.to_string().as_str(), request_id = text(request_id); "the backend did not answer in time");
-            return Err(Fault::Backend((Failure::Final, Refusal::BackendTimeout)));
-        }
-    };
+    let limit = Duration::from_millis(route.timeouts.first_byte.max(1).into());
+    let answered = ask(client, head, upload, *websocket, FirstByte { limit, progress }).await;
     match answered {
         Ok(response) if response.status().is_informational() => {
             let is_upgrade = *websocket
@@ -209,16 +180,16 @@ async fn exchange(
                 Some(UploadFault::Broken) => return Err(Fault::Client(Refusal::UploadBroken)),
                 None => {}
             }
-            let cause = chain(&why);
+            let cause = why.chain();
             warn!(api = route.id.to_string().as_str(), request_id = text(request_id), cause = cause.as_str(); "no answer from the backend");
-            Err(Fault::Backend((failure(&why), refusal(&why))))
+            Err(Fault::Backend((why.failure(), why.refusal())))
         }
     }
 }
 
 /// The backend's 101, with both ends of the tunnel that follows it.
 fn join(
-    mut response: Response<Incoming>,
+    mut response: Response<Theirs>,
     client: OnUpgrade,
     route: &Route,
     request_id: &HeaderValue,
@@ -238,7 +209,7 @@ fn idle(route: &Route) -> Duration {
 }
 
 fn relay(
-    response: Response<Incoming>,
+    response: Response<Theirs>,
     route: &Route,
     request_id: &HeaderValue,
     upload: Option<Arc<Progress>>,
@@ -257,42 +228,6 @@ fn relay(
     }
     let body = Outgoing::relayed(body, idle(route), upload).showing_its_end(shows_its_end);
     Response::from_parts(parts, body)
-}
-
-fn failure(why: &legacy::Error) -> Failure {
-    if why.is_connect() || connect_error(why).is_some() {
-        return Failure::Unsent;
-    }
-    if is_unprocessed(why) {
-        return Failure::Unprocessed;
-    }
-    let hyper =
-        std::iter::successors(why.source(), |why| (**why).source()).find_map(|why| why.downcast_ref());
-    match hyper {
-        Some(hyper) if hyper::Error::is_parse(hyper) => Failure::Final,
-        _ => Failure::Unanswered,
-    }
-}
-
-fn refusal(why: &legacy::Error) -> Refusal {
-    match connect_error(why) {
-        Some(ConnectError::Timeout) => Refusal::BackendTimeout,
-        Some(
-            ConnectError::BadUri
-            | ConnectError::RefusedByPolicy { .. }
-            | ConnectError::Dns { .. }
-            | ConnectError::Connect(_)
-            | ConnectError::Tls { .. },
-        ) => Refusal::BackendUnreachable,
-        None if why.is_connect() => Refusal::BackendUnreachable,
-        None => Refusal::BackendBroken,
-    }
-}
-
-/// An error with its causes, for the log.
-fn chain(why: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(why), |why| (**why).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn text(value: &HeaderValue) -> &str {

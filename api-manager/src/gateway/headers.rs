@@ -1,23 +1,19 @@
 //! What each side gets to see of the other's headers (RFC 9110, sections 7.6 and 10; RFC 7239).
 
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
-    HeaderValue, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, VIA,
 };
 use http::{Request, Version};
 
-use super::credentials::API_KEY;
+use super::random;
 use super::refusal::Refusal;
 
 /// The header by which a request is found again.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
-const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
-const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 /// What we say of the caller to the backend.
 pub const ASSERTION: HeaderName = HeaderName::from_static(crate::domain::api::transform::ASSERTION);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,36 +22,96 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const ALT_SVC: HeaderName = HeaderName::from_static("alt-svc");
 
-/// Meant for the next hop only, with the credentials that were meant for us.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHENTICATION_INFO,
-    PROXY_AUTHORIZATION,
-];
-/// Some frameworks take the path from these instead of the request line: what we matched would not be what they serve.
-const OTHER_PATHS: [HeaderName; 2] =
-    [HeaderName::from_static("x-original-url"), HeaderName::from_static("x-rewrite-url")];
+/// Headers that we add for a backend, at most.
+const OURS: usize = 14;
+
+/// Whether it is meant for the next hop only, as are the credentials that were meant for us.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+    )
+}
+
+/// Whether it would tell a backend of us, of the caller or of the path in our name.
+fn is_misleading(name: &str) -> bool {
+    match name {
+        // Some frameworks take the path from these instead of the request line: what we matched would not be what they serve.
+        "x-original-url" | "x-rewrite-url" => true,
+        "apikey" | "forwarded" | "x-real-ip" => true,
+        // CGI-style backends cannot tell `x_y` from `x-y`, so the first would pass for the second (D19).
+        name => name == ASSERTION.as_str() || name.starts_with("x-forwarded") || name.contains('_'),
+    }
+}
+
 const PSEUDONYM: &str = "countersign";
 /// How often a request may have come through gateways of ours.
 const MOST_PASSAGES: usize = 8;
 const LONGEST_ID: usize = 128;
 
-/// How a request came to us, for the headers that tell the backend.
-pub struct Hop<'a> {
+/// How the requests of one connection come to us, in the words in which backends hear of it: made once a connection.
+pub struct Arrival {
     /// The address of the other end.
     pub peer: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// Our port.
     pub port: u16,
+    address: HeaderValue,
+    said_port: HeaderValue,
+    /// The beginning of `Forwarded`.
+    node: Box<str>,
+    /// `Forwarded` for the host that was asked for last: hardly a connection asks for several.
+    forwarded: Mutex<Option<(HeaderValue, HeaderValue)>>,
+}
+
+impl Arrival {
+    /// From `peer`, at our `port`.
+    #[must_use]
+    pub fn new(peer: IpAddr, scheme: &'static str, port: u16) -> Self {
+        let canonical = peer.to_canonical();
+        let address = canonical.to_string();
+        let node = if canonical.is_ipv6() { format!("\"[{address}]\"") } else { address.clone() };
+        Self {
+            peer,
+            scheme,
+            // Digits, dots and colons are fit for any header.
+            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
+            port,
+            said_port: HeaderValue::from(port),
+            node: format!("for={node};proto={scheme}").into(),
+            forwarded: Mutex::default(),
+        }
+    }
+
+    /// `Forwarded` (RFC 7239) for a request to `host`.
+    fn forwarded(&self, host: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let Some(host) = host else { return HeaderValue::from_str(&self.node).ok() };
+        let mut last = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, forwarded)) = last.as_ref().filter(|(of, _)| of == host) {
+            return Some(forwarded.clone());
+        }
+        // The quotes are needed for the colon before a port; no host that we take has any of its own.
+        let text = format!("{};host=\"{}\"", self.node, host.to_str().unwrap_or_default());
+        let forwarded = HeaderValue::try_from(text).ok()?;
+        *last = Some((host.clone(), forwarded.clone()));
+        Some(forwarded)
+    }
+}
+
+/// How a request came to us, for the headers that tell the backend.
+pub struct Hop<'a> {
+    /// The connection.
+    pub arrival: &'a Arrival,
     /// The host that the client asked for.
     pub host: Option<&'a HeaderValue>,
     /// The part of the path that the backend does not see.
@@ -75,7 +131,7 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
         }
     }
     let mut text = uuid::Uuid::encode_buffer();
-    let made = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    let made = random::id().hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static("none"))
 }
 
@@ -180,69 +236,72 @@ pub fn to_backend(
     request_id: &HeaderValue,
     forward_authorization: bool,
 ) {
-    remove_hop_by_hop(headers);
-    if !forward_authorization {
-        headers.remove(AUTHORIZATION);
-    }
-    // We have met the expectation ourselves: hyper says 100 when the body is first asked for.
-    headers.remove(EXPECT);
-    remove_misleading(headers);
+    remove_named(headers);
+    strip(headers, |name| match name {
+        "authorization" => !forward_authorization,
+        // We have met the expectation ourselves: hyper says 100 when the body is first asked for.
+        "expect" => true,
+        name => is_hop_by_hop(name) || is_misleading(name),
+    });
+    // At once, for it would otherwise grow, and be put in order anew, several times.
+    headers.reserve(OURS);
     join_cookies(headers);
 
     headers.insert(HOST, backend_host.clone());
     headers.insert(REQUEST_ID, request_id.clone());
-    let peer = hop.peer.to_canonical();
-    put(headers, FORWARDED_FOR, &peer.to_string());
-    put(headers, REAL_IP, &peer.to_string());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(hop.scheme));
-    put(headers, FORWARDED_PORT, &hop.port.to_string());
-    put(headers, FORWARDED_PREFIX, hop.prefix);
-    let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
-    let mut forwarded = format!("for={node};proto={}", hop.scheme);
+    let arrival = hop.arrival;
+    headers.insert(FORWARDED_FOR, arrival.address.clone());
+    headers.insert(REAL_IP, arrival.address.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
+    headers.insert(FORWARDED_PORT, arrival.said_port.clone());
+    put(headers, FORWARDED_PREFIX, HeaderValue::from_str(hop.prefix).ok());
     if let Some(host) = hop.host {
         headers.insert(FORWARDED_HOST, host.clone());
-        // The quotes are needed for the colon before a port; no host that we take has any of its own.
-        forwarded.push_str(&format!(";host=\"{}\"", host.to_str().unwrap_or_default()));
     }
-    put(headers, FORWARDED, &forwarded);
+    put(headers, FORWARDED, arrival.forwarded(hop.host));
     headers.append(VIA, via(hop.version));
 }
 
 /// Makes the backend's headers those of our answer.
 pub fn from_backend(headers: &mut HeaderMap, version: Version, request_id: &HeaderValue) {
-    remove_hop_by_hop(headers);
-    // It would name a way around us.
-    headers.remove(ALT_SVC);
+    remove_named(headers);
+    // `Alt-Svc` would name a way around us.
+    strip(headers, |name| name == "alt-svc" || is_hop_by_hop(name));
     headers.append(VIA, via(version));
     headers.insert(REQUEST_ID, request_id.clone());
 }
 
 /// Takes out what would tell a backend of us, of the caller or of the path in our name.
 pub(super) fn remove_misleading(headers: &mut HeaderMap) {
-    for name in OTHER_PATHS.iter().chain([&ASSERTION, &API_KEY, &FORWARDED, &REAL_IP]) {
-        headers.remove(name);
+    strip(headers, is_misleading);
+}
+
+/// Takes out what is meant for the next hop only.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    remove_named(headers);
+    strip(headers, is_hop_by_hop);
+}
+
+/// Takes out what `Connection` names (RFC 9110, section 7.6.1).
+fn remove_named(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONNECTION) {
+        return;
     }
-    // CGI-style backends cannot tell `x_y` from `x-y`, so the first would pass for the second (D19).
-    let odd = |name: &HeaderName| name.as_str().contains('_') || name.as_str().starts_with("x-forwarded");
-    let odd: Vec<HeaderName> = headers.keys().filter(|name| odd(name)).cloned().collect();
-    for name in odd {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named {
         headers.remove(name);
     }
 }
 
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
+/// Takes out every header that `goes`. Looks at each that is there, for that costs less than looking for each that might be.
+pub(super) fn strip(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+    let going: Vec<HeaderName> = headers.keys().filter(|name| goes(name.as_str())).cloned().collect();
+    for name in going {
         headers.remove(name);
     }
 }
@@ -265,11 +324,11 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => drop(headers.insert(name, value)),
+fn put(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => drop(headers.insert(name, value)),
         // Nothing of ours is unfit for a header; a client's copy must not stay in its place all the same.
-        Err(_) => drop(headers.remove(name)),
+        None => drop(headers.remove(name)),
     }
 }
 

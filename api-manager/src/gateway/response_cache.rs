@@ -187,8 +187,8 @@ fn key(seeking: &Seeking<'_>) -> Digest {
         KeyType::Production => b"production",
         KeyType::Sandbox => b"sandbox",
     });
-    put(hop.scheme.as_bytes());
-    put(&hop.port.to_be_bytes());
+    put(hop.arrival.scheme.as_bytes());
+    put(&hop.arrival.port.to_be_bytes());
     put(hop.host.map_or(b"", HeaderValue::as_bytes));
     put(hop.prefix.as_bytes());
     put(seeking.rest.as_bytes());

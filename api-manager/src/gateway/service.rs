@@ -25,7 +25,6 @@ use super::refusal::Refusal;
 use super::timing;
 use super::trace::Trace;
 use super::tunnel::{Berth, Ends, Tunnel};
-use super::upstream::attempts::Lease;
 use super::usage::Ledger;
 
 /// A body that is read though nobody wants it, in bytes, and how long that may take.
@@ -57,7 +56,8 @@ pub async fn serve(
     });
     in_flight.is_answered();
     let mut account = std::mem::take(&mut call.account);
-    let (route, asked, watch) = (call.route.take(), call.asked.take(), call.watch.take());
+    let (route, asked) = (call.route.take(), call.asked.take());
+    let (watch, lease) = (call.watch.take(), call.lease.take());
     let path = request.as_ref().map_or("", |request| request.uri().path());
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(
@@ -100,7 +100,6 @@ pub async fn serve(
         timing::tell(response.headers_mut(), started.elapsed(), account.backend);
     }
     let tally = route.map_or_else(|| gateway.nowhere.clone(), |route| route.tally.clone());
-    let place = response.extensions_mut().remove::<Arc<Lease>>();
     let ledger = Ledger::open(
         gateway.usage.clone(),
         tally,
@@ -109,7 +108,7 @@ pub async fn serve(
         request_id,
         in_flight,
     )
-    .holding(place);
+    .holding(lease);
     if let Some(ends) = response.extensions_mut().remove::<Ends>() {
         berth.leave(Tunnel::new(ends, pulse, ledger, watch));
         return response;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use uuid::Uuid;
+
+use super::random;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -32,23 +33,35 @@ impl Trace {
         };
         match parent {
             Some((id, flags)) => Self { id, flags, state: state(headers) },
-            None => Self { id: Uuid::now_v7().as_u128(), flags: SAMPLED, state: None },
+            None => Self { id: random::id().as_u128(), flags: SAMPLED, state: None },
         }
     }
 
     /// Tells the backend: the same trace, with this passage as its parent.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
-        // The half of a version 7 id that is random; its variant bits keep it from being zero.
-        let (_, span) = Uuid::now_v7().as_u64_pair();
+        // The variant bits keep this half from being zero.
+        let (_, span) = random::id().as_u64_pair();
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
-        let parent = format!("00-{:032x}-{span:016x}-{:02x}", self.id, self.flags);
-        if let Ok(parent) = HeaderValue::try_from(parent) {
+        if let Ok(parent) = HeaderValue::from_bytes(&self.parent(span)) {
             headers.insert(TRACEPARENT, parent);
             if let Some(state) = &self.state {
                 headers.insert(TRACESTATE, state.clone());
             }
         }
+    }
+
+    /// `00-{trace}-{span}-{flags}`, written digit by digit: it is written for every request.
+    fn parent(&self, span: u64) -> [u8; 55] {
+        let mut text = [b'-'; 55];
+        let (trace, span, flags) = (self.id.to_be_bytes(), span.to_be_bytes(), [self.flags]);
+        for (place, bytes) in [(0, &[0][..]), (3, &trace), (36, &span), (53, &flags)] {
+            let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            for (to, digit) in text.iter_mut().skip(place).zip(digits) {
+                *to = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            }
+        }
+        text
     }
 }
 

@@ -1,27 +1,30 @@
-//! What is counted of each request, by a bounded channel that drops rather than waits.
+//! What is counted of each request: added up on the thread that served it, collected by one task.
 
 pub mod books;
 mod keeper;
+mod meters;
+mod till;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use log::info;
+use shared_claims::clock::Clock;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::connection::InFlight;
+use super::cores::PerCore;
 use super::uploads::Progress;
 use super::upstream::attempts::Lease;
 use crate::app::App;
 use crate::domain::api::{Api, Operation};
 use crate::domain::ids::{ApiId, ApplicationId};
-use keeper::{Keeper, Message, Record};
-
-/// Requests that may wait to be counted.
-const BACKLOG: usize = 16_384;
+use crate::domain::usage::Period;
+use keeper::Keeper;
+use meters::Meters;
+use till::{Record, Till};
 
 /// Where the calls of one API are counted.
 #[derive(Clone, Debug)]
@@ -45,35 +48,37 @@ impl Tally {
     }
 }
 
-/// The sending side.
+/// Where each thread counts.
 #[derive(Clone)]
 pub struct Usage {
-    sender: mpsc::Sender<Message>,
-    dropped: Arc<AtomicU64>,
+    tills: Arc<PerCore<Mutex<Till>>>,
+    clock: Clock,
+    asks: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 impl Usage {
-    /// Starts the task that counts into the metrics and the database; it ends when the last sender is gone.
+    /// Starts the task that collects into the metrics and the database; it ends when the last of these is gone.
     #[must_use]
-    pub fn start(app: &Arc<App>) -> Self {
-        let (sender, messages) = mpsc::channel(BACKLOG);
-        let dropped = Arc::new(AtomicU64::new(0));
-        tokio::spawn(Keeper::new(app, Arc::clone(&dropped)).run(messages));
-        Self { sender, dropped }
+    pub fn start(app: &Arc<App>, cores: usize) -> Self {
+        let meters = Arc::new(Meters::new(app));
+        let tills = Arc::new(PerCore::new(cores, || Mutex::new(Till::new(Arc::clone(&meters)))));
+        let (asks, asked) = mpsc::channel(1);
+        tokio::spawn(Keeper::new(app, Arc::clone(&tills), meters).run(asked));
+        Self { tills, clock: app.clock.clone(), asks }
     }
 
     /// Waits until everything that was counted before is in the database, or cannot be written there now.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.sender.send(Message::Flush(done)).await.is_ok() {
+        if self.asks.send(done).await.is_ok() {
             let _ = flushed.await;
         }
     }
 
-    fn record(&self, record: Record) {
-        if self.sender.try_send(Message::Record(record)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    fn record(&self, record: Record<'_>) {
+        let minute = Period::Minute.start_of(self.clock.now());
+        // Another thread holds it for a moment every half second.
+        self.tills.here().lock().unwrap_or_else(PoisonError::into_inner).enter(minute, record);
     }
 }
 
@@ -103,7 +108,7 @@ pub struct Ledger {
     bytes_out: u64,
     broke_off: bool,
     _in_flight: InFlight,
-    _held: Option<Arc<Lease>>,
+    _held: Option<Lease>,
 }
 
 impl Ledger {
@@ -137,7 +142,7 @@ impl Ledger {
 
     /// Keeps the request's place at its backend until the entry is closed.
     #[must_use]
-    pub fn holding(mut self, held: Option<Arc<Lease>>) -> Self {
+    pub fn holding(mut self, held: Option<Lease>) -> Self {
         self._held = held;
         self
     }
@@ -171,8 +176,8 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         self.usage.record(Record {
-            api: self.api.clone(),
-            account: std::mem::take(&mut self.account),
+            api: &self.api,
+            account: &self.account,
             status: self.status,
             whole: self.started.elapsed(),
             own: self.own,

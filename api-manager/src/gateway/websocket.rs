@@ -1,26 +1,18 @@
 //! WebSocket handshakes (RFC 6455, section 4): which requests are one, and what each side sees of it.
 
 use http::header::{
-    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::body::Body;
 
+use super::headers::strip;
 use super::refusal::Refusal;
 
 /// The one version that there is (RFC 6455, section 4.1); the gateway has to know where its frames end.
 pub const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// Sixteen bytes in base64.
 const KEY_LENGTH: usize = 24;
-const HANDSHAKE: [HeaderName; 5] = [
-    SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION,
-];
-
 /// Whether the request asks for a WebSocket. A request that asks in another way, with another method or for another
 /// protocol is one like any other: a server may ignore `Upgrade`, and must with HTTP/1.0 (RFC 9110, section 7.8).
 ///
@@ -63,9 +55,10 @@ pub fn upgrade(headers: &mut HeaderMap) {
 
 /// Takes half a handshake out of a request that is none.
 pub fn no_upgrade(headers: &mut HeaderMap) {
-    for name in HANDSHAKE {
-        headers.remove(name);
-    }
+    strip(headers, |name| {
+        let rest = name.strip_prefix("sec-websocket-");
+        matches!(rest, Some("accept" | "extensions" | "key" | "protocol" | "version"))
+    });
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {

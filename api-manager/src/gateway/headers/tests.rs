@@ -54,8 +54,12 @@ fn an_id_is_kept_where_it_is_harmless() {
     }
 }
 
-fn hop(peer: IpAddr, host: Option<&HeaderValue>) -> Hop<'_> {
-    Hop { peer, scheme: "https", port: 8_244, host, prefix: "/pets/1.0", version: Version::HTTP_2 }
+fn arrival(peer: IpAddr) -> Arrival {
+    Arrival::new(peer, "https", 8_244)
+}
+
+fn hop<'a>(arrival: &'a Arrival, host: Option<&'a HeaderValue>) -> Hop<'a> {
+    Hop { arrival, host, prefix: "/pets/1.0", version: Version::HTTP_2 }
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn an_address_of_version_6_is_quoted_and_a_mapped_one_is_of_version_4() {
         [(Ipv6Addr::LOCALHOST, "for=\"[::1]\""), ("::ffff:192.0.2.1".parse().unwrap(), "for=192.0.2.1")]
     {
         let mut headers = HeaderMap::new();
-        to_backend(&mut headers, &hop(peer.into(), Some(&host)), &host, &host, false);
+        to_backend(&mut headers, &hop(&arrival(peer.into()), Some(&host)), &host, &host, false);
         assert_eq!(headers[FORWARDED], format!("{node};proto=https;host=\"[::1]:8244\"").as_str());
         assert_eq!(headers[VIA], "2.0 countersign");
     }
@@ -83,7 +87,7 @@ fn what_connection_names_cannot_take_ours_away() {
     );
     headers.append(CONNECTION, "x-other".parse().unwrap());
     headers.insert("x-other", "1".parse().unwrap());
-    to_backend(&mut headers, &hop([192, 0, 2, 1].into(), None), &host, &host, false);
+    to_backend(&mut headers, &hop(&arrival([192, 0, 2, 1].into()), None), &host, &host, false);
     assert_eq!(headers[HOST], "h");
     assert_eq!(headers[FORWARDED_FOR], "192.0.2.1");
     assert_eq!(headers[REQUEST_ID], "h");
@@ -99,7 +103,7 @@ fn header_values_of_any_bytes_survive() {
     let odd = HeaderValue::from_bytes(b"caf\xe9").unwrap();
     headers.insert("x-odd", odd.clone());
     headers.insert("x-empty", HeaderValue::from_static(""));
-    to_backend(&mut headers, &hop([192, 0, 2, 1].into(), None), &host, &host, false);
+    to_backend(&mut headers, &hop(&arrival([192, 0, 2, 1].into()), None), &host, &host, false);
     assert_eq!(headers["x-odd"], odd);
     assert_eq!(headers["x-empty"], "");
 }

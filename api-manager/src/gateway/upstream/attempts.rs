@@ -53,7 +53,6 @@ pub struct Attempts<'u> {
     upstream: &'u Upstream,
     /// Whether it may be sent again once it has been sent: it is idempotent and has no body.
     repeatable: bool,
-    has_body: bool,
     left: u32,
     tried: Set,
 }
@@ -72,13 +71,7 @@ impl<'u> Attempts<'u> {
     #[must_use]
     pub fn new(upstream: &'u Upstream, method: &Method, has_body: bool) -> Self {
         let repeatable = method.is_idempotent() && !has_body;
-        Self { upstream, repeatable, has_body, left: upstream.retries.attempts, tried: Set::default() }
-    }
-
-    /// Whether there can be another attempt after the present one.
-    #[must_use]
-    pub fn may_go_on(&self) -> bool {
-        self.left > 0 && (!self.has_body || self.upstream.all.len() > 1)
+        Self { upstream, repeatable, left: upstream.retries.attempts, tried: Set::default() }
     }
 
     /// The first attempt.

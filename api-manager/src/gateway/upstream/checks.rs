@@ -201,7 +201,8 @@ impl Checker {
 
     async fn ask(&self) -> bool {
         let limit = Duration::from_secs(self.check.timeout_seconds.max(1).into());
-        let Ok(Ok(response)) = timeout(limit, self.client.request(self.request.request())).await else {
+        let Ok(Ok(response)) = timeout(limit, self.client.hyper().request(self.request.request())).await
+        else {
             return false;
         };
         let is_well = (200..400).contains(&response.status().as_u16());

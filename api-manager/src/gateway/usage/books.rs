@@ -51,8 +51,8 @@ impl Books {
         counts
     }
 
-    /// Takes back what could not be written; says how many calls are lost.
-    pub fn put_back(&mut self, counts: Vec<Count>) -> u64 {
+    /// Takes in what was collected, or what could not be written; says how many calls are lost.
+    pub fn put_in(&mut self, counts: Vec<Count>) -> u64 {
         let mut lost = 0;
         for Count { minute, line, totals } in counts {
             if !self.enter(minute, line, &totals) {
@@ -101,7 +101,7 @@ mod tests {
         }
         let failed = books.take();
         assert!(books.enter(MINUTE, line(1), &one()));
-        assert_eq!(books.put_back(failed), 0);
+        assert_eq!(books.put_in(failed), 0);
         let counts = books.take();
         assert_eq!((counts.len(), counts[0].totals.calls), (1, 4));
     }

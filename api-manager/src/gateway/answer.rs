@@ -1,0 +1,213 @@
+//! Asking a backend, by whichever client speaks its protocol: the answer, or why there is none.
+
+use std::error::Error as StdError;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
+use shared_server::outbound::{ConnectError, connect_error};
+use tokio::time::{Instant, sleep_until};
+
+use super::bodies::BoxError;
+use super::clients::{Client, is_unprocessed};
+use super::http1::{Http1, Received, SendError};
+use super::refusal::Refusal;
+use super::uploads::{Progress, Upload};
+use super::upstream::attempts::Failure;
+
+/// The body of an answer.
+pub enum Theirs {
+    /// By our own client.
+    Http1(Received),
+    /// By hyper's.
+    Hyper(Incoming),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// Its head did not come in time.
+    #[error("the backend did not answer in time")]
+    Late,
+    /// Our own client has none.
+    #[error(transparent)]
+    Http1(#[from] SendError),
+    /// hyper's has none.
+    #[error(transparent)]
+    Hyper(#[from] legacy::Error),
+}
+
+/// How long the head of an answer may take.
+pub struct FirstByte<'a> {
+    /// From the connection on, or from the last piece of the body that the backend took.
+    pub limit: Duration,
+    /// What of the body is on its way.
+    pub progress: Option<&'a Arc<Progress>>,
+}
+
+impl FirstByte<'_> {
+    async fn is_late(&self) {
+        let mut deadline = Instant::now() + self.limit;
+        loop {
+            sleep_until(deadline).await;
+            let since = self.progress.map(|progress| progress.backend_has_all_since());
+            match since.map(|since| since + self.limit) {
+                Some(later) if later > deadline => deadline = later,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Sends a request; `is_handshake` says whether it begins a WebSocket.
+///
+/// # Errors
+/// [`NoAnswer`]. The connector has a limit of its own.
+pub async fn ask(
+    client: &Client,
+    head: &Parts,
+    upload: Upload,
+    is_handshake: bool,
+    first_byte: FirstByte<'_>,
+) -> Result<Response<Theirs>, NoAnswer> {
+    match client.http1().filter(|_| !is_handshake && Http1::carries(&upload)) {
+        Some(http1) => ask_http1(http1, head, upload, first_byte).await,
+        None => ask_hyper(client, Request::from_parts(head.clone(), upload), first_byte).await,
+    }
+}
+
+async fn ask_http1(
+    http1: &Http1,
+    head: &Parts,
+    upload: Upload,
+    first_byte: FirstByte<'_>,
+) -> Result<Response<Theirs>, NoAnswer> {
+    let ready = http1.connect(&head.uri).await.map_err(SendError::from)?;
+    tokio::select! {
+        biased;
+        answered = http1.send(ready, head, upload) => Ok(answered?.map(Theirs::Http1)),
+        () = first_byte.is_late() => Err(NoAnswer::Late),
+    }
+}
+
+async fn ask_hyper(
+    client: &Client,
+    mut request: Request<Upload>,
+    first_byte: FirstByte<'_>,
+) -> Result<Response<Theirs>, NoAnswer> {
+    let mut connected = capture_connection(&mut request);
+    let mut answer = pin!(client.hyper().request(request));
+    let late = async {
+        drop(connected.wait_for_connection_metadata().await);
+        first_byte.is_late().await;
+    };
+    tokio::select! {
+        biased;
+        answered = &mut answer => Ok(answered?.map(Theirs::Hyper)),
+        () = late => Err(NoAnswer::Late),
+    }
+}
+
+impl NoAnswer {
+    /// What it says of the attempt.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Late | Self::Http1(SendError::Malformed(_)) => Failure::Final,
+            Self::Http1(SendError::Connect(_)) => Failure::Unsent,
+            Self::Http1(SendError::Upload(_) | SendError::Unanswered(_)) => Failure::Unanswered,
+            Self::Hyper(why) if why.is_connect() || connect_error(why).is_some() => Failure::Unsent,
+            Self::Hyper(why) if is_unprocessed(why) => Failure::Unprocessed,
+            Self::Hyper(why) => {
+                let hyper = std::iter::successors(why.source(), |why| (**why).source())
+                    .find_map(|why| why.downcast_ref());
+                if hyper.is_some_and(hyper::Error::is_parse) { Failure::Final } else { Failure::Unanswered }
+            }
+        }
+    }
+
+    /// What the client hears of it, where no other attempt is made.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        let connect = match self {
+            Self::Late => return Refusal::BackendTimeout,
+            Self::Http1(SendError::Connect(why)) => Some(why),
+            Self::Http1(_) => None,
+            Self::Hyper(why) => connect_error(why),
+        };
+        match (connect, self) {
+            (Some(ConnectError::Timeout), _) => Refusal::BackendTimeout,
+            (
+                Some(
+                    ConnectError::BadUri
+                    | ConnectError::RefusedByPolicy { .. }
+                    | ConnectError::Dns { .. }
+                    | ConnectError::Connect(_)
+                    | ConnectError::Tls { .. },
+                ),
+                _,
+            ) => Refusal::BackendUnreachable,
+            (None, Self::Hyper(why)) if why.is_connect() => Refusal::BackendUnreachable,
+            (None, _) => Refusal::BackendBroken,
+        }
+    }
+
+    /// It with its causes, for the log.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn StdError), |why| (**why).source());
+        let mut told: Vec<String> = causes.map(ToString::to_string).collect();
+        told.dedup();
+        told.join(": ")
+    }
+}
+
+impl Theirs {
+    /// Whether the whole rest has come already.
+    #[must_use]
+    pub fn is_at_hand(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_at_hand(),
+            Self::Hyper(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl Body for Theirs {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx),
+            Self::Hyper(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Hyper(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Hyper(body) => body.size_hint(),
+        }
+    }
+}

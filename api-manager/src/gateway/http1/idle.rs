@@ -1,0 +1,104 @@
+//! Connections that nobody uses at the moment.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use http::uri::Authority;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{Connection, lock};
+
+/// Connections that are kept for each backend while nobody uses them, and for how long.
+const MOST: usize = 128;
+const KEPT_FOR: Duration = Duration::from_secs(30);
+/// How often those are looked for that are over, or that the other side has closed.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The idle connections of one thread.
+#[derive(Default)]
+pub struct Idle {
+    /// By authority, those with TLS apart from those without.
+    kept: [Mutex<HashMap<Authority, Vec<Kept>>>; 2],
+    is_swept: AtomicBool,
+}
+
+struct Kept {
+    connection: Box<Connection>,
+    since: Instant,
+}
+
+impl Idle {
+    fn kept(&self, is_secure: bool) -> &Mutex<HashMap<Authority, Vec<Kept>>> {
+        let [plain, secure] = &self.kept;
+        if is_secure { secure } else { plain }
+    }
+
+    /// The connection that was used last, unless it is over: it is the least likely to be closed meanwhile.
+    pub fn take(
+        &self,
+        is_secure: bool,
+        authority: &Authority,
+        cx: &mut Context<'_>,
+    ) -> Option<Box<Connection>> {
+        let mut kept = lock(self.kept(is_secure));
+        let stack = kept.get_mut(authority)?;
+        while let Some(Kept { mut connection, .. }) = stack.pop() {
+            if connection.wire.is_quiet(cx) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn put(self: &Arc<Self>, connection: Box<Connection>) {
+        {
+            let mut kept = lock(self.kept(connection.is_secure));
+            // The name is copied for the first one only.
+            let stack = match kept.get_mut(&connection.authority) {
+                Some(stack) => stack,
+                None => kept.entry(connection.authority.clone()).or_default(),
+            };
+            if stack.len() >= MOST {
+                return;
+            }
+            stack.push(Kept { connection, since: Instant::now() });
+        }
+        if !self.is_swept.load(Ordering::Relaxed) && !self.is_swept.swap(true, Ordering::Relaxed) {
+            tokio::spawn(sweep(Arc::downgrade(self)));
+        }
+    }
+
+    /// Drops what is over; whether anything is left.
+    fn sweep(&self) -> bool {
+        let now = Instant::now();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut is_left = false;
+        for kept in &self.kept {
+            let mut kept = lock(kept);
+            kept.retain(|_, stack| {
+                stack.retain_mut(|one| now - one.since < KEPT_FOR && one.connection.wire.is_quiet(&mut cx));
+                !stack.is_empty()
+            });
+            is_left |= !kept.is_empty();
+        }
+        is_left
+    }
+}
+
+/// Sweeps for as long as there is anything to sweep.
+async fn sweep(idle: Weak<Idle>) {
+    let mut ticks = interval(SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(idle) = idle.upgrade() else { return };
+        if !idle.sweep() {
+            idle.is_swept.store(false, Ordering::Relaxed);
+            return;
+        }
+    }
+}
