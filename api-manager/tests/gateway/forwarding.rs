@@ -304,7 +304,7 @@ async fn requests_are_counted_by_api_and_status() {
     world.calls("/pets/1.0/", &token).await;
     world.calls("/pets/1.0/", "").await;
     world.calls("/nowhere", "").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.gateway.flush_usage().await;
 
     let metrics = world.app.metrics.render();
     for line in [

@@ -180,7 +180,7 @@ async fn what_the_gateway_refuses_is_said_as_grpc_says_it() {
     // The books and whoever speaks plain HTTP still hear HTTP's statuses.
     let answer = world.sends(world.request(Method::POST, "/shop/1.0/x", "")).await;
     assert_eq!(answer.refusal(), (401, "900902".to_owned()));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.gateway.flush_usage().await;
     let metrics = world.app.metrics.render();
     assert!(metrics.contains(r#"gateway_requests_total{api="gone/1.0",status="502"} 1"#), "{metrics}");
 }

@@ -21,6 +21,8 @@ pub struct Received {
     source: Source,
     rest: Rest,
     goes_on: bool,
+    /// Why it broke off, until that is told.
+    fault: Option<BoxError>,
 }
 
 /// What is left of it.
@@ -66,7 +68,7 @@ impl Received {
         } else {
             Source::Own(connection)
         };
-        let mut this = Self { source, rest, goes_on: framing.goes_on };
+        let mut this = Self { source, rest, goes_on: framing.goes_on, fault: None };
         if matches!(this.rest, Rest::Nothing) {
             this.is_over();
         }
@@ -169,30 +171,33 @@ impl Body for Received {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        if let Some(fault) = this.fault.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
         let polled = ready!(this.poll_piece(cx));
-        let is_over = match (&polled, &this.rest) {
-            (None, _) | (_, Rest::Bytes(0) | Rest::Chunks(Chunks::Over)) => true,
-            (Some(Err(_)), _) => {
-                this.goes_on = false;
-                true
-            }
-            (Some(Ok(_)), _) => false,
-        };
-        if is_over {
+        if let Some(Err(why)) = polled {
+            this.goes_on = false;
+            this.is_over();
+            // Whoever passes this on gets to send what came before: hyper would throw that away with the connection.
+            this.fault = Some(why);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if polled.is_none() || matches!(this.rest, Rest::Bytes(0) | Rest::Chunks(Chunks::Over)) {
             this.is_over();
         }
         Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.rest, Rest::Nothing)
+        matches!(self.rest, Rest::Nothing) && self.fault.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.rest {
-            Rest::Nothing => SizeHint::with_exact(0),
+            Rest::Nothing if self.fault.is_none() => SizeHint::with_exact(0),
             Rest::Bytes(left) => SizeHint::with_exact(left),
-            Rest::Chunks(_) | Rest::UntilClose => SizeHint::default(),
+            Rest::Chunks(_) | Rest::UntilClose | Rest::Nothing => SizeHint::default(),
         }
     }
 }
