@@ -18,6 +18,7 @@ pub mod credentials;
 pub mod decision;
 pub mod decisions;
 pub mod deny;
+pub mod fold;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;
@@ -28,6 +29,7 @@ pub mod identity;
 pub mod limits;
 pub mod listener;
 pub mod live;
+pub mod lookups;
 pub mod mock;
 pub mod operations;
 pub mod path;
@@ -37,9 +39,13 @@ pub mod refusal;
 pub mod resolve;
 pub mod response_cache;
 pub mod rewrite;
+pub mod route;
 pub mod routes;
 pub mod service;
+pub mod shards;
+pub mod sources;
 pub mod streams;
+pub mod subscribers;
 pub mod throttle;
 pub mod timing;
 pub mod trace;
@@ -83,6 +89,9 @@ use upstream::checks::Checks;
 use usage::{Tally, Usage};
 
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
+
+/// How many read at the same time what credentials stand for: while one waits for the database, another gathers.
+const READERS: usize = 2;
 
 /// How long usage may be written when the gateway stops.
 const LAST_WRITE: Duration = Duration::from_secs(3);
@@ -169,6 +178,7 @@ pub struct GatewayHandle {
     drain: Duration,
     listeners: Vec<JoinHandle<()>>,
     refresh: JoinHandle<()>,
+    readers: Vec<JoinHandle<()>>,
     /// Last: what runs on them goes with them.
     _cores: Cores,
 }
@@ -182,7 +192,8 @@ pub async fn start(
     notices: mpsc::Receiver<Notice>,
     tls: Arc<Tls>,
 ) -> Result<GatewayHandle, GatewayError> {
-    start_within(app, notices, tls, Limits::default()).await
+    let cache = CacheLimits { grants: app.settings.token_cache, ..CacheLimits::default() };
+    start_within(app, notices, tls, Limits { cache, ..Limits::default() }).await
 }
 
 /// As [`start`], with other bounds.
@@ -198,9 +209,15 @@ pub async fn start_within(
     // Before anything is cached: every later revocation is heard.
     let last = app.database.read(revocations::last).await?;
     let cores = Cores::start(app.settings.workers).map_err(GatewayError::Threads)?;
+    let lookups = app.metrics.counter(
+        "gateway_lookups_total",
+        "Credentials that the gateway looked up in the database or had a provider's keys vouch for.",
+        &[],
+    );
+    let lookups = lookups.with_label_values::<&str>(&[]);
     let gateway = Arc::new(Gateway {
         table: ArcSwap::default(),
-        grants: Arc::new(GrantCache::new(limits.cache)),
+        grants: Arc::new(GrantCache::new(limits.cache).counting(lookups)),
         clients: Clients::new(cores.count(), app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
         answers: ResponseCache::default(),
@@ -221,6 +238,10 @@ pub async fn start_within(
     let places = Arc::new(Semaphore::new(limits.connections));
     let acceptor = tls.acceptor_builder(ALPN)?.build();
     let opened = listener::open(&gateway, &cores, acceptor, &phase, &places).await?;
+    let readers = std::iter::repeat_with(|| {
+        tokio::spawn(Arc::clone(&gateway.grants).read_for_all(Arc::clone(&gateway.app)))
+    });
+    let readers = readers.take(READERS).collect();
     let refresh = tokio::spawn(Refresh::new(Arc::clone(&gateway), notices, last).run());
     let (connections, drain) = (limits.connections, limits.drain);
     Ok(GatewayHandle {
@@ -233,6 +254,7 @@ pub async fn start_within(
         drain,
         listeners: opened.listeners,
         refresh,
+        readers,
         _cores: cores,
     })
 }
@@ -272,5 +294,6 @@ impl Drop for GatewayHandle {
     fn drop(&mut self) {
         self.phase.send_replace(Phase::Cutting);
         self.refresh.abort();
+        self.readers.iter().for_each(JoinHandle::abort);
     }
 }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub issuer: String,
     /// Threads that serve `listen`, and as many for the gateway.
     pub workers: usize,
+    /// The most tokens that the gateway remembers; each takes some 200 bytes of memory once it is used.
+    pub token_cache: usize,
     /// Threads that hash passwords.
     pub hashing_threads: usize,
     /// The bootstrap administrator's password; made up at the first start where absent.
@@ -98,6 +100,7 @@ impl Settings {
             issuer: loader.text("issuer").unwrap_or_else(|| public_url.clone()),
             public_url,
             workers: loader.parsed("workers", cores, "a number of threads from 1 to 512"),
+            token_cache: loader.parsed("token_cache", 1_000_000, "a number of tokens from 1000 to 100000000"),
             hashing_threads: loader.parsed("hashing_threads", cores, "a number of threads from 1 to 64"),
             admin_password: loader.secret("admin_password"),
             master_key: loader.secret("master_key"),
@@ -112,6 +115,9 @@ impl Settings {
         };
         if !(1..=512).contains(&settings.workers) {
             loader.problem("workers", "is out of range; set a number of threads from 1 to 512");
+        }
+        if !(1_000..=100_000_000).contains(&settings.token_cache) {
+            loader.problem("token_cache", "is out of range; set a number from 1000 to 100000000");
         }
         if !(1..=64).contains(&settings.hashing_threads) {
             loader.problem("hashing_threads", "is out of range; set a number of threads from 1 to 64");
@@ -136,6 +142,7 @@ impl Settings {
             public_url: "https://localhost:9444".to_owned(),
             issuer: "https://localhost:9444".to_owned(),
             workers: 2,
+            token_cache: 1_000_000,
             hashing_threads: 2,
             admin_password: Some(Secret::new("admin")),
             master_key: None,

@@ -14,9 +14,11 @@ pub mod lifecycle_events;
 pub mod mapped_clients;
 pub mod revisions;
 pub mod revocations;
+pub mod route_changes;
 pub mod schema;
 pub mod subscriptions;
 pub mod tiers;
+pub mod turns;
 pub mod usage_counts;
 pub mod used_assertions;
 

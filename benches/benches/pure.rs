@@ -11,20 +11,21 @@ use std::time::Duration;
 use api_manager::backend_states::BackendStates;
 use api_manager::domain::api::{Api, Backends, Definition, Operation};
 use api_manager::domain::application::KeyType;
+use api_manager::domain::by_grant::ByGrant;
 use api_manager::domain::grant::{AssertionOrigin, Grant, Lineage};
 use api_manager::domain::identity_provider::{Draft, IdentityProvider};
-use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, IdentityProviderId, SubscriptionId};
+use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, IdentityProviderId};
 use api_manager::domain::lifecycle::State;
 use api_manager::domain::principal::Principal;
-use api_manager::domain::subscription::{Subscription, SubscriptionState};
+use api_manager::domain::subscription::{SubscriptionState, Terms};
 use api_manager::gateway::admission::{Token, admit};
 use api_manager::gateway::clients::Clients;
 use api_manager::gateway::credentials::CalledFrom;
 use api_manager::gateway::limits::Buckets;
 use api_manager::gateway::path::canonical;
+use api_manager::gateway::route::Parts;
 use api_manager::gateway::routes::{RouteTable, Sources};
 use api_manager::gateway::upstream::Upstreams;
-use api_manager::gateway::usage::Tally;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Method;
 use serde_json::json;
@@ -77,17 +78,13 @@ impl World {
     fn of(apis: usize) -> Self {
         let (provider, application) = (provider(), ApplicationId::generate());
         let apis: Vec<Api> = (0..apis).map(api).collect();
-        let subscriptions = apis.iter().map(|api| Subscription {
-            id: SubscriptionId::generate(),
+        let subscriptions = apis.iter().map(|api| Terms {
             application_id: application,
             api_id: api.id,
             tier: "Gold".to_owned(),
             state: SubscriptionState::Active,
-            created_at: NOW,
-            updated_at: NOW,
-            revision: 1,
         });
-        let caller = Principal::Grant(grant(application, provider.id));
+        let caller = Principal::Grant(ByGrant::of(&grant(application, provider.id)));
         let sources = Sources {
             subscriptions: subscriptions.collect(),
             apis,
@@ -97,8 +94,9 @@ impl World {
         let settings = api_manager::Settings::for_tests(Path::new("/nowhere"));
         let clients = Clients::new(1, settings.outbound(Duration::from_secs(1))).unwrap();
         let upstreams = Upstreams::new(Arc::new(BackendStates::new(Clock::System)));
-        let table =
-            RouteTable::compile(sources, &clients, &Buckets::new(Clock::System), &upstreams, Tally::of);
+        let buckets = Buckets::new(Clock::System);
+        let parts = Parts { clients: &clients, buckets: &buckets, upstreams: &upstreams };
+        let table = RouteTable::compile(sources, &parts);
         Self { table, caller }
     }
 }

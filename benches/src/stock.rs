@@ -3,12 +3,14 @@
 
 use api_manager::domain::api::Api;
 use api_manager::domain::grant::Grant;
-use api_manager::domain::ids::{ApiId, GrantId, SubscriptionId};
+use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, SubscriptionId};
 use api_manager::domain::subscription::Subscription;
-use api_manager::storage::{apis, grants, subscriptions};
+use api_manager::storage::{apis, applications, grants, subscriptions};
+use diesel::connection::SimpleConnection;
+use shared_claims::clock::UnixTime;
 use shared_claims::opaque::OpaqueToken;
 use shared_claims::secret::Digest;
-use shared_server::database::{Database, DatabaseUrl, StorageError};
+use shared_server::database::{AnyConnection, Database, DatabaseUrl, StorageError};
 
 use crate::server::Server;
 
@@ -71,8 +73,10 @@ pub async fn apis(server: &Server, id: &str, count: usize) -> Vec<String> {
     let id = ApiId::parse(id).expect("an id of an API");
     let found = database.read(move |connection| apis::find(connection, id)).await;
     let template: Api = found.expect("the API can be read").expect("the API is there");
-    let all = database.read(subscriptions::list_all).await.expect("subscriptions can be read");
-    let subscribed: Vec<Subscription> = all.into_iter().filter(|one| one.api_id == id).collect();
+    let narrow = subscriptions::Narrow { api: Some(id), ..subscriptions::Narrow::default() };
+    let subscribed =
+        database.read(move |connection| subscriptions::list(connection, &narrow, "", 1_000)).await;
+    let subscribed: Vec<Subscription> = subscribed.expect("subscriptions can be read");
     let written = database.write(move |connection| {
         let mut contexts = Vec::with_capacity(count);
         for number in 0..count {
@@ -90,6 +94,71 @@ pub async fn apis(server: &Server, id: &str, count: usize) -> Vec<String> {
         Ok::<_, StorageError>(contexts)
     });
     written.await.expect("APIs can be written")
+}
+
+/// Writes `count` applications like that of `id`, each subscribed to what that one has subscribed to first. The server has
+/// to be stopped.
+///
+/// # Panics
+/// The application is unknown, or the database fails.
+pub async fn applications(server: &Server, id: &str, count: usize) {
+    let database = open(server);
+    let id = ApplicationId::parse(id).expect("an id of an application");
+    let found = database.read(move |connection| applications::find(connection, id)).await;
+    let template = found.expect("the application can be read").expect("the application is there");
+    let narrow = subscriptions::Narrow { application: Some(id), ..subscriptions::Narrow::default() };
+    let subscribed =
+        database.read(move |connection| subscriptions::list(connection, &narrow, "", 1_000)).await;
+    let subscribed = subscribed.expect("subscriptions can be read");
+    let written = database.write(move |connection| {
+        for number in 0..count {
+            let mut application = template.clone();
+            application.id = ApplicationId::generate();
+            application.name = format!("{} {number}", template.name);
+            applications::insert(connection, &application)?;
+            if let Some(one) = subscribed.get(number % subscribed.len()) {
+                let (id, application_id) = (SubscriptionId::generate(), application.id);
+                subscriptions::insert(connection, &Subscription { id, application_id, ..one.clone() })?;
+            }
+        }
+        Ok::<_, StorageError>(())
+    });
+    written.await.expect("applications can be written");
+}
+
+/// Writes `count` grants that ended at `end`, each with the assertion that bought it. The server has to be stopped.
+///
+/// # Panics
+/// The database fails.
+pub async fn tokens_that_are_over(server: &Server, count: usize, end: UnixTime) {
+    let database = open(server);
+    let mut left = count;
+    while left > 0 {
+        let batch = left.min(50 * BATCH);
+        left -= batch;
+        let written = database.write(move |connection| {
+            let AnyConnection::Sqlite(sqlite) = connection else { return Ok(()) };
+            // By the database itself: ten million rows take minutes so, and hours one by one.
+            sqlite.batch_execute(&format!(
+                "PRAGMA cache_size = -1000000;
+                 CREATE TEMP TABLE fresh AS
+                     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {batch})
+                     SELECT randomblob(32) AS digest, lower(hex(randomblob(18))) AS id FROM n ORDER BY 1;
+                 INSERT INTO grants (id, access_digest, consumer_key, application_id, key_type, subject, issuer,
+                     identity_provider_id, key_thumbprint, assertion_jti, assertion_digest, scopes, issued_at, expires_at, family)
+                 SELECT fresh.id, fresh.digest, consumer_key, application_id, key_type, 'person-' || fresh.id, issuer,
+                     identity_provider_id, key_thumbprint, fresh.id, fresh.digest, scopes, {end} - 3600, {end}, fresh.id
+                 FROM fresh, (SELECT * FROM grants LIMIT 1);
+                 INSERT INTO used_assertions (issuer, replay_key, expires_at)
+                 SELECT 'https://idp.example', digest, {end} FROM fresh;
+                 DROP TABLE fresh;",
+                end = end.0,
+            ))?;
+            Ok::<_, StorageError>(())
+        });
+        written.await.expect("grants can be written");
+        eprintln!("{left} left");
+    }
 }
 
 fn open(server: &Server) -> Database {

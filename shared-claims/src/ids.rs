@@ -20,7 +20,8 @@ macro_rules! id_type {
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let id = uuid::Uuid::try_parse(text).ok()?;
-                (id.as_hyphenated().to_string() == text).then_some(Self(id))
+                let mut plain = [0; uuid::fmt::Hyphenated::LENGTH];
+                (*id.as_hyphenated().encode_lower(&mut plain) == *text).then_some(Self(id))
             }
 
             /// The sixteen bytes of the id.

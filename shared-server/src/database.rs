@@ -5,6 +5,7 @@
 
 mod connection;
 mod error;
+pub mod space;
 mod writer;
 
 use std::sync::Arc;

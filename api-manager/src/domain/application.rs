@@ -41,6 +41,19 @@ pub struct Application {
     pub revision: i64,
 }
 
+/// What is told about an application where it calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Whose it is.
+    pub owner: String,
+    /// Its name.
+    pub name: String,
+    /// The tier that limits all of its calls together.
+    pub tier: String,
+}
+
 /// What a developer says about an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {

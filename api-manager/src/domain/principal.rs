@@ -6,35 +6,42 @@ use shared_claims::secret::Digest;
 
 use super::api_key::ApiKey;
 use super::application::KeyType;
+use super::by_grant::ByGrant;
 use super::client_certificate::ClientCertificate;
-use super::grant::{AssertionOrigin, Grant};
 use super::ids::{ApiKeyId, ApplicationId, ClientCertificateId, GrantId, IdentityProviderId};
 use super::mapped_client::VouchedFor;
 use super::revocation::Revocation;
 use super::scheme::Scheme;
 
-/// A known caller.
-#[allow(clippy::large_enum_variant, reason = "it is made once a look-up and then shared; most are grants")]
+/// A known caller. Most are grants; what is rarer is elsewhere, so that these stay small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
     /// By an opaque token.
-    Grant(Grant),
-    /// By a key of its application.
-    ApiKey {
-        /// The key.
-        key: ApiKey,
-        /// The application's id as text: what the caller is called where a name is asked for.
-        subject: String,
-    },
+    Grant(ByGrant),
+    /// By an API key of its application.
+    ApiKey(Box<Own<ApiKey>>),
     /// By a trusted provider's own JWT.
-    VouchedFor(VouchedFor),
+    VouchedFor(Box<VouchedFor>),
     /// By a certificate of its application.
-    Certificate {
-        /// The certificate.
-        certificate: ClientCertificate,
-        /// The application's id as text.
-        subject: String,
-    },
+    Certificate(Box<Own<ClientCertificate>>),
+}
+
+/// What stands for an application by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own<T> {
+    /// That.
+    pub by: T,
+    /// The application's id as text: what the caller is called where a name is asked for.
+    pub subject: String,
+}
+
+/// Who vouched for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'p> {
+    /// The identity provider that was trusted.
+    pub identity_provider_id: IdentityProviderId,
+    /// Its `iss`.
+    pub issuer: &'p str,
 }
 
 /// What tells one principal from every other one.
@@ -57,23 +64,24 @@ impl Principal {
     /// The application that an API key stands for.
     #[must_use]
     pub fn of_api_key(key: ApiKey) -> Self {
-        Self::ApiKey { subject: key.application_id.to_string(), key }
+        Self::ApiKey(Box::new(Own { subject: key.application_id.to_string(), by: key }))
     }
 
     /// The application that a certificate stands for.
     #[must_use]
     pub fn of_certificate(certificate: ClientCertificate) -> Self {
-        Self::Certificate { subject: certificate.application_id.to_string(), certificate }
+        let subject = certificate.application_id.to_string();
+        Self::Certificate(Box::new(Own { subject, by: certificate }))
     }
 
     /// What tells it from every other one.
     #[must_use]
     pub fn id(&self) -> PrincipalId {
         match self {
-            Self::Grant(grant) => PrincipalId::Grant(grant.id),
-            Self::ApiKey { key, .. } => PrincipalId::ApiKey(key.id),
+            Self::Grant(grant) => PrincipalId::Grant(grant.id()),
+            Self::ApiKey(own) => PrincipalId::ApiKey(own.by.id),
             Self::VouchedFor(caller) => PrincipalId::Jwt(caller.origin.digest),
-            Self::Certificate { certificate, .. } => PrincipalId::Certificate(certificate.id),
+            Self::Certificate(own) => PrincipalId::Certificate(own.by.id),
         }
     }
 
@@ -82,9 +90,9 @@ impl Principal {
     pub fn scheme(&self) -> Scheme {
         match self {
             Self::Grant(_) => Scheme::Token,
-            Self::ApiKey { .. } => Scheme::ApiKey,
+            Self::ApiKey(_) => Scheme::ApiKey,
             Self::VouchedFor(_) => Scheme::Jwt,
-            Self::Certificate { .. } => Scheme::ClientCertificate,
+            Self::Certificate(_) => Scheme::ClientCertificate,
         }
     }
 
@@ -92,10 +100,10 @@ impl Principal {
     #[must_use]
     pub fn application_id(&self) -> ApplicationId {
         match self {
-            Self::Grant(grant) => grant.application_id,
-            Self::ApiKey { key, .. } => key.application_id,
+            Self::Grant(grant) => grant.application_id(),
+            Self::ApiKey(own) => own.by.application_id,
             Self::VouchedFor(caller) => caller.application_id,
-            Self::Certificate { certificate, .. } => certificate.application_id,
+            Self::Certificate(own) => own.by.application_id,
         }
     }
 
@@ -103,10 +111,10 @@ impl Principal {
     #[must_use]
     pub fn key_type(&self) -> KeyType {
         match self {
-            Self::Grant(grant) => grant.key_type,
-            Self::ApiKey { key, .. } => key.key_type,
+            Self::Grant(grant) => grant.key_type(),
+            Self::ApiKey(own) => own.by.key_type,
             Self::VouchedFor(caller) => caller.key_type,
-            Self::Certificate { certificate, .. } => certificate.key_type,
+            Self::Certificate(own) => own.by.key_type,
         }
     }
 
@@ -114,8 +122,9 @@ impl Principal {
     #[must_use]
     pub fn subject(&self) -> &str {
         match self {
-            Self::Grant(grant) => &grant.subject,
-            Self::ApiKey { subject, .. } | Self::Certificate { subject, .. } => subject,
+            Self::Grant(grant) => grant.subject(),
+            Self::ApiKey(own) => &own.subject,
+            Self::Certificate(own) => &own.subject,
             Self::VouchedFor(caller) => &caller.subject,
         }
     }
@@ -124,8 +133,8 @@ impl Principal {
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         match self {
-            Self::Grant(grant) => &grant.scopes,
-            Self::ApiKey { .. } | Self::Certificate { .. } => &NO_SCOPES,
+            Self::Grant(grant) => grant.scopes(),
+            Self::ApiKey(_) | Self::Certificate(_) => &NO_SCOPES,
             Self::VouchedFor(caller) => &caller.scopes,
         }
     }
@@ -134,11 +143,11 @@ impl Principal {
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         match self {
-            Self::Grant(grant) => Some(grant.expires_at),
-            Self::ApiKey { key, .. } => key.expires_at,
+            Self::Grant(grant) => Some(grant.expires_at()),
+            Self::ApiKey(own) => own.by.expires_at,
             Self::VouchedFor(caller) => Some(caller.expires_at),
             // The last moment at which it holds is still one.
-            Self::Certificate { certificate, .. } => Some(certificate.not_after.plus(1)),
+            Self::Certificate(own) => Some(own.by.not_after.plus(1)),
         }
     }
 
@@ -152,10 +161,10 @@ impl Principal {
     #[must_use]
     pub fn issued_at(&self) -> UnixTime {
         match self {
-            Self::Grant(grant) => grant.issued_at,
-            Self::ApiKey { key, .. } => key.created_at,
+            Self::Grant(grant) => grant.issued_at(),
+            Self::ApiKey(own) => own.by.created_at,
             Self::VouchedFor(caller) => caller.issued_at,
-            Self::Certificate { certificate, .. } => certificate.created_at,
+            Self::Certificate(own) => own.by.created_at,
         }
     }
 
@@ -163,18 +172,21 @@ impl Principal {
     #[must_use]
     pub fn revoked_at(&self) -> Option<UnixTime> {
         match self {
-            Self::Grant(grant) => grant.revoked_at,
-            Self::ApiKey { .. } | Self::VouchedFor(_) | Self::Certificate { .. } => None,
+            Self::Grant(grant) => grant.revoked_at(),
+            Self::ApiKey(_) | Self::VouchedFor(_) | Self::Certificate(_) => None,
         }
     }
 
     /// The assertion that vouches for the person who calls; `None` where the application calls by itself.
     #[must_use]
-    pub fn origin(&self) -> Option<&AssertionOrigin> {
+    pub fn origin(&self) -> Option<Origin<'_>> {
         match self {
-            Self::Grant(grant) => grant.lineage.assertion.as_ref(),
-            Self::ApiKey { .. } | Self::Certificate { .. } => None,
-            Self::VouchedFor(caller) => Some(&caller.origin),
+            Self::Grant(grant) => grant.origin(),
+            Self::ApiKey(_) | Self::Certificate(_) => None,
+            Self::VouchedFor(caller) => Some(Origin {
+                identity_provider_id: caller.origin.identity_provider_id,
+                issuer: &caller.origin.issuer,
+            }),
         }
     }
 
@@ -183,7 +195,7 @@ impl Principal {
     #[must_use]
     pub fn verified_by(&self) -> Option<(IdentityProviderId, i64)> {
         match self {
-            Self::Grant(_) | Self::ApiKey { .. } | Self::Certificate { .. } => None,
+            Self::Grant(_) | Self::ApiKey(_) | Self::Certificate(_) => None,
             Self::VouchedFor(caller) => Some((caller.origin.identity_provider_id, caller.provider_revision)),
         }
     }
@@ -192,25 +204,20 @@ impl Principal {
     #[must_use]
     pub fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
         match self {
-            Self::Grant(grant) => match revocation {
-                Revocation::Token(digest) => grant.access_digest == *digest,
-                Revocation::Family(id) => grant.lineage.family == *id || grant.id == *id,
-                Revocation::Key(key) => grant.consumer_key == *key,
-                Revocation::ApiKey(_) | Revocation::MappedClient(_) | Revocation::ClientCertificate(_) => {
-                    false
-                }
-                shared => self.is_named_by(shared),
+            Self::Grant(grant) => grant.is_taken_back_by(revocation) || self.is_named_by(revocation),
+            Self::ApiKey(own) => match revocation {
+                Revocation::ApiKey(id) => own.by.id == *id,
+                other => *other == Revocation::Application(own.by.application_id),
             },
-            Self::ApiKey { key, .. } => match revocation {
-                Revocation::ApiKey(id) => key.id == *id,
-                other => *other == Revocation::Application(key.application_id),
-            },
-            Self::Certificate { certificate, .. } => match revocation {
-                Revocation::ClientCertificate(id) => certificate.id == *id,
-                other => *other == Revocation::Application(certificate.application_id),
+            Self::Certificate(own) => match revocation {
+                Revocation::ClientCertificate(id) => own.by.id == *id,
+                other => *other == Revocation::Application(own.by.application_id),
             },
             Self::VouchedFor(caller) => match revocation {
                 Revocation::MappedClient(id) => caller.mapping == *id,
+                Revocation::Assertion { issuer, jti } => {
+                    caller.origin.issuer == *issuer && caller.origin.jti.as_ref() == Some(jti)
+                }
                 shared => self.is_named_by(shared),
             },
         }
@@ -227,13 +234,11 @@ impl Principal {
                         .as_ref()
                         .is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))
             }
-            Revocation::Assertion { issuer, jti } => {
-                origin.is_some_and(|origin| origin.issuer == *issuer && origin.jti.as_ref() == Some(jti))
-            }
             Revocation::IdentityProvider(id) => {
                 origin.is_some_and(|origin| origin.identity_provider_id == *id)
             }
             Revocation::Token(_)
+            | Revocation::Assertion { .. }
             | Revocation::Family(_)
             | Revocation::Key(_)
             | Revocation::ApiKey(_)

@@ -27,6 +27,19 @@ pub struct Subscription {
     pub revision: i64,
 }
 
+/// What of a subscription counts for calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who subscribed.
+    pub application_id: ApplicationId,
+    /// To what.
+    pub api_id: ApiId,
+    /// The tier that limits it.
+    pub tier: String,
+    /// Whether it counts now.
+    pub state: SubscriptionState,
+}
+
 /// Why an API takes no subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSubscribable {

@@ -9,7 +9,8 @@ use super::FlowError;
 use crate::domain::actor::{Actor, Right};
 use crate::domain::api::{Api, Definition, backend, place};
 use crate::domain::ids::ApiId;
-use crate::storage::{apis, tiers};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{apis, revisions, route_changes, tiers};
 
 /// The API, if `actor` may see it.
 pub(super) fn visible(connection: &mut AnyConnection, actor: &Actor, id: ApiId) -> Result<Api, FlowError> {
@@ -83,7 +84,8 @@ pub(super) fn free_place(connection: &mut AnyConnection, actor: &Actor, api: &Ap
     Ok(())
 }
 
-/// Takes the default version from every other API of the context, where this one has it now.
+/// Takes the default version from every other API of the context, where this one has it now. The counter of the routes has
+/// been moved before in the transaction.
 pub(super) fn take_default(
     connection: &mut AnyConnection,
     api: &Api,
@@ -92,6 +94,7 @@ pub(super) fn take_default(
     if !api.definition.default_version {
         return Ok(());
     }
+    let moved = revisions::read(connection, revisions::ROUTES)?;
     let first = api.context.split('/').next().unwrap_or_default();
     for mut other in apis::under(connection, first)? {
         if other.id == api.id || other.context != api.context || !other.definition.default_version {
@@ -101,6 +104,7 @@ pub(super) fn take_default(
         other.definition.default_version = false;
         other.updated_at = now;
         other.revision += 1;
+        route_changes::note(connection, moved, RouteChange::Api(other.id))?;
         FlowError::unless_written(apis::update(connection, &other, revision)?)?;
     }
     Ok(())

@@ -8,8 +8,9 @@ use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::ids::SubscriptionId;
+use crate::domain::route_change::RouteChange;
 use crate::domain::subscription::{Subscription, SubscriptionState};
-use crate::storage::{revisions, subscriptions};
+use crate::storage::{revisions, route_changes, subscriptions};
 
 /// Puts a subscription to an API of the caller's into `state`. Asking for the present state changes nothing.
 ///
@@ -24,8 +25,9 @@ pub async fn put_into(
 ) -> Result<Subscription, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        let moved = revisions::bump(connection, revisions::ROUTES)?;
         let mut subscription = to_own_api(connection, &by, id)?;
+        route_changes::note(connection, moved, RouteChange::Application(subscription.application_id))?;
         let (before, revision) = (subscription.state, subscription.revision);
         if subscription.put_into(state, now) {
             FlowError::unless_written(subscriptions::update(connection, &subscription, revision)?)?;

@@ -9,7 +9,8 @@ use crate::domain::actor::Actor;
 use crate::domain::api::Api;
 use crate::domain::ids::{ApiId, LifecycleEventId};
 use crate::domain::lifecycle::{Action, Event, State};
-use crate::storage::{apis, lifecycle_events, revisions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{apis, lifecycle_events, route_changes};
 
 /// Makes the move; once this returns, this process's gateway acts on it.
 ///
@@ -24,7 +25,7 @@ pub async fn change_lifecycle(
 ) -> Result<Api, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Api(id))?;
         let present = api_rules::owned(connection, &by, id)?;
         FlowError::unless_current(expected, present.revision)?;
         let from = present.state;

@@ -9,8 +9,9 @@ use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::ids::SubscriptionId;
+use crate::domain::route_change::RouteChange;
 use crate::domain::subscription::Subscription;
-use crate::storage::{apis, revisions, subscriptions};
+use crate::storage::{apis, revisions, route_changes, subscriptions};
 
 /// Changes the tier of a subscription if it is still of the revision `expected`, where one is given.
 ///
@@ -25,8 +26,9 @@ pub async fn change_tier(
 ) -> Result<Subscription, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        let moved = revisions::bump(connection, revisions::ROUTES)?;
         let mut subscription = own(connection, &by, id)?;
+        route_changes::note(connection, moved, RouteChange::Application(subscription.application_id))?;
         FlowError::unless_current(expected, subscription.revision)?;
         let (before, revision) = (subscription.tier.clone(), subscription.revision);
         let api = apis::find(connection, subscription.api_id)?.ok_or(FlowError::NotFound("API"))?;

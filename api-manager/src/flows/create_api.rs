@@ -8,7 +8,8 @@ use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::api::{Api, Draft};
 use crate::domain::openapi::Document;
-use crate::storage::{api_documents, apis, revisions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{api_documents, apis, route_changes};
 
 /// Makes an API, not yet published.
 ///
@@ -52,7 +53,7 @@ pub(super) async fn insert(
 ) -> Result<Api, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Api(api.id))?;
         api_rules::known_tiers(connection, &api.definition)?;
         contract_rules::whole_contract(&api.definition, document.as_ref())?;
         api_rules::free_place(connection, &by, &api)?;

@@ -8,7 +8,8 @@ use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::application::{Application, Draft};
-use crate::storage::{applications, revisions, tiers};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{applications, route_changes, tiers};
 
 /// Makes an application of the caller's.
 ///
@@ -23,7 +24,7 @@ pub async fn create_application(
     super::default_application::ensure_default(app, actor, now).await?;
     let application = draft.into_application(actor.name.clone(), now);
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Application(application.id))?;
         known_tier(connection, &application.tier)?;
         applications::insert(connection, &application)
             .map_err(|error| FlowError::or_conflict(error, || name_taken(&application.name)))?;

@@ -8,7 +8,8 @@ use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::application::{DEFAULT_NAME, Draft};
-use crate::storage::{applications, revisions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{applications, route_changes};
 
 /// Gives the caller the application that every developer has, unless it is there.
 ///
@@ -26,7 +27,7 @@ pub async fn ensure_default(app: &App, actor: &Actor, now: UnixTime) -> Result<(
     let application = Draft::default_application().into_application(actor.name.clone(), now);
     let id = application.id.to_string();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Application(application.id))?;
         applications::insert(connection, &application)
     });
     match write.await {

@@ -9,7 +9,8 @@ use crate::domain::actor::Actor;
 use crate::domain::api::Api;
 use crate::domain::ids::ApiId;
 use crate::domain::lifecycle::State;
-use crate::storage::{apis, revisions, subscriptions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{apis, route_changes, subscriptions};
 
 /// Removes an API that nobody can call: one that is created and has no subscriptions, or one that is retired, whose
 /// subscriptions go with it. Nothing that works today stops by one mistyped call.
@@ -19,7 +20,7 @@ use crate::storage::{apis, revisions, subscriptions};
 pub async fn delete_api(app: &App, actor: &Actor, id: ApiId, expected: Option<i64>) -> Result<(), FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Api(id))?;
         let api = api_rules::owned(connection, &by, id)?;
         FlowError::unless_current(expected, api.revision)?;
         let subscribed = subscriptions::count_of(connection, id)?;

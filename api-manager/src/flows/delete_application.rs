@@ -10,7 +10,8 @@ use crate::domain::actor::Actor;
 use crate::domain::application::DEFAULT_NAME;
 use crate::domain::ids::ApplicationId;
 use crate::domain::revocation::Revocation;
-use crate::storage::{applications, grants, revisions, revocations};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{applications, grants, revocations, route_changes};
 
 /// Removes an application with its keys and subscriptions, and revokes everything that it ever bought.
 ///
@@ -24,7 +25,7 @@ pub async fn delete_application(
 ) -> Result<(), FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Application(id))?;
         let present = owned(connection, &by, id)?;
         FlowError::unless_current(expected, present.revision)?;
         if present.is_default() {

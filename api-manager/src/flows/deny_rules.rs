@@ -10,7 +10,8 @@ use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::deny::{Conditions, DenyRule, Draft, MOST};
 use crate::domain::ids::DenyRuleId;
-use crate::storage::{apis, applications, deny_rules, revisions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{apis, applications, deny_rules, route_changes};
 
 /// Up to `rows` rules after the id `after`.
 ///
@@ -40,7 +41,7 @@ pub async fn create_deny_rule(
     now: UnixTime,
 ) -> Result<DenyRule, FlowError> {
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::DenyRules)?;
         known(connection, &draft.conditions)?;
         if deny_rules::count(connection)? >= MOST {
             return Err(FlowError::conflict(format!(
@@ -69,7 +70,7 @@ pub async fn replace_deny_rule(
     now: UnixTime,
 ) -> Result<DenyRule, FlowError> {
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::DenyRules)?;
         let present = deny_rules::find(connection, id)?.ok_or(FlowError::NotFound("deny rule"))?;
         FlowError::unless_current(expected, present.revision)?;
         known(connection, &draft.conditions)?;
@@ -99,7 +100,7 @@ pub async fn delete_deny_rule(
     expected: Option<i64>,
 ) -> Result<(), FlowError> {
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::DenyRules)?;
         let rule = deny_rules::find(connection, id)?.ok_or(FlowError::NotFound("deny rule"))?;
         FlowError::unless_current(expected, rule.revision)?;
         FlowError::unless_written(deny_rules::delete(connection, id, rule.revision)?)?;

@@ -11,7 +11,8 @@ use crate::domain::actor::Actor;
 use crate::domain::api::{Api, Definition};
 use crate::domain::ids::ApiId;
 use crate::domain::lifecycle::State;
-use crate::storage::{apis, revisions, subscriptions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{apis, route_changes, subscriptions};
 
 /// What takes the place of the present API.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub async fn replace_api(
     api_rules::current_certificates(&replacement.definition, now)?;
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Api(id))?;
         let present = api_rules::owned(connection, &by, id)?;
         FlowError::unless_current(expected, present.revision)?;
         refuse(connection, &present, &replacement)?;

@@ -10,7 +10,8 @@ use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::application::{Application, DEFAULT_NAME, Draft};
 use crate::domain::ids::ApplicationId;
-use crate::storage::{applications, revisions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{applications, route_changes};
 
 /// Replaces an application if it is still of the revision `expected`, where one is given.
 ///
@@ -25,7 +26,7 @@ pub async fn replace_application(
 ) -> Result<Application, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Application(id))?;
         let present = owned(connection, &by, id)?;
         FlowError::unless_current(expected, present.revision)?;
         if present.is_default() && draft.name != DEFAULT_NAME {

@@ -9,7 +9,8 @@ use crate::domain::actor::Actor;
 use crate::domain::api::{Api, Definition, Operation};
 use crate::domain::ids::ApiId;
 use crate::domain::openapi::Document;
-use crate::storage::{api_documents, apis, revisions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{api_documents, apis, route_changes};
 
 /// Replaces document and operations if the API is still of the revision `expected`, where one is given. All else of
 /// the API stays as it is.
@@ -25,7 +26,7 @@ pub async fn replace_openapi(
 ) -> Result<Api, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Api(id))?;
         let present = api_rules::owned(connection, &by, id)?;
         FlowError::unless_current(expected, present.revision)?;
         let revision = present.revision;

@@ -10,8 +10,9 @@ use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::lifecycle::State;
+use crate::domain::route_change::RouteChange;
 use crate::domain::subscription::{NotSubscribable, Subscription};
-use crate::storage::{apis, applications, revisions, subscriptions};
+use crate::storage::{apis, applications, route_changes, subscriptions};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub async fn subscribe(
 ) -> Result<Subscription, FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        route_changes::bump(connection, RouteChange::Application(wish.application_id))?;
         let subscription = open(connection, &by, wish, now)?;
         subscriptions::insert(connection, &subscription).map_err(|error| {
             FlowError::or_conflict(error, || "the application subscribes to this API already".to_owned())

@@ -10,7 +10,8 @@ use crate::domain::actor::Actor;
 use crate::domain::identity_provider::{IdentityProvider, Terms};
 use crate::domain::ids::IdentityProviderId;
 use crate::domain::revocation::Revocation;
-use crate::storage::{grants, identity_providers, revisions, revocations};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{grants, identity_providers, revisions, revocations, route_changes};
 
 const KIND: &str = "identity provider";
 
@@ -154,8 +155,8 @@ pub async fn find_identity_provider(
 
 /// Both counters move: gateways compile anew which providers are enabled.
 fn moved(connection: &mut AnyConnection) -> Result<(), StorageError> {
-    revisions::bump(connection, revisions::ROUTES)?;
-    revisions::bump(connection, revisions::TRUST)
+    route_changes::bump(connection, RouteChange::IdentityProviders)?;
+    revisions::bump(connection, revisions::TRUST).map(drop)
 }
 
 fn taken(error: StorageError, provider: &IdentityProvider) -> FlowError {

@@ -6,7 +6,8 @@ use crate::app::App;
 use crate::changes::Change;
 use crate::domain::actor::Actor;
 use crate::domain::ids::SubscriptionId;
-use crate::storage::{revisions, subscriptions};
+use crate::domain::route_change::RouteChange;
+use crate::storage::{revisions, route_changes, subscriptions};
 
 /// Ends a subscription; tokens of its application no longer open the API.
 ///
@@ -20,8 +21,9 @@ pub async fn unsubscribe(
 ) -> Result<(), FlowError> {
     let by = actor.clone();
     let write = app.database.write(move |connection| {
-        revisions::bump(connection, revisions::ROUTES)?;
+        let moved = revisions::bump(connection, revisions::ROUTES)?;
         let subscription = own(connection, &by, id)?;
+        route_changes::note(connection, moved, RouteChange::Application(subscription.application_id))?;
         FlowError::unless_current(expected, subscription.revision)?;
         FlowError::unless_written(subscriptions::delete(connection, id, subscription.revision)?)?;
         Ok::<_, FlowError>(subscription)

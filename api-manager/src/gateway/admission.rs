@@ -58,10 +58,11 @@ pub fn admit(
     if caller.origin().is_some_and(|origin| !table.trusts(origin.identity_provider_id)) {
         return Err(Refusal::ProviderDisabled);
     }
-    if let Principal::ApiKey { key, .. } = caller {
-        key.allows(from.peer, from.page.as_deref()).map_err(Refusal::NotFromHere)?;
+    if let Principal::ApiKey(own) = caller {
+        own.by.allows(from.peer, from.page.as_deref()).map_err(Refusal::NotFromHere)?;
     }
-    match route.subscribers.get(&caller.application_id()).map(|subscriber| subscriber.state) {
+    let subscriber = table.subscriber(caller.application_id());
+    match subscriber.and_then(|subscriber| subscriber.at(route.id)).map(|right| right.state) {
         None => return Err(Refusal::NotSubscribed),
         Some(SubscriptionState::Blocked) => return Err(Refusal::SubscriptionBlocked),
         Some(SubscriptionState::Active) => {}

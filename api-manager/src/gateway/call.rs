@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use super::response_cache::{Seeking, Sought};
 use super::rewrite::fill;
 use super::routes::Route;
+use super::subscribers::Subscriber;
 use super::trace::Trace;
 use super::upstream::attempts::Lease;
 use super::usage::Account;
@@ -104,7 +105,7 @@ impl<'a> Call<'a> {
         }
         let asked = Arc::new(Asked::of(request, &path, self.pulse));
         self.asked = Some(Arc::clone(&asked));
-        let Decision { route, operation, key_type, entry, prefix } =
+        let Decision { route, operation, key_type, entry, subscriber, prefix } =
             decision::decide(self.gateway, &asked, &mut self.route).await?;
         self.account.application = entry.as_deref().map(|entry| entry.principal.application_id());
         self.account.operation = Some(Arc::clone(&operation));
@@ -114,7 +115,7 @@ impl<'a> Call<'a> {
         let watch = Watch::new(Arc::clone(self.gateway), route.id, asked);
         let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
-        let standing = self.throttle(&route, &operation, entry.as_deref())?;
+        let standing = self.throttle(&route, &operation, subscriber.as_deref())?;
         if route.mock {
             let called = (&*operation, request.method());
             let mut response = mock::answer(&route, called, request.headers(), self.request_id)?;
@@ -150,7 +151,7 @@ impl<'a> Call<'a> {
             }
             Sought::Missed(missed) => missed,
         };
-        let assertion = self.assertion(&route, entry.as_deref())?;
+        let assertion = self.assertion((&route, subscriber.as_deref()), entry.as_deref())?;
         let rewritten = rewrite(&operation, rest)?;
         let query = changes.query(uri.query());
         let (rest, query) = (rewritten.as_deref().unwrap_or(rest), query.as_deref());
@@ -198,10 +199,14 @@ impl<'a> Call<'a> {
         Some(response)
     }
 
-    fn assertion(&self, route: &Route, entry: Option<&Entry>) -> Result<Option<HeaderValue>, Refusal> {
+    fn assertion(
+        &self,
+        called: (&Route, Option<&Subscriber>),
+        entry: Option<&Entry>,
+    ) -> Result<Option<HeaderValue>, Refusal> {
         let Some(entry) = entry else { return Ok(None) };
         let Gateway { app, assertions, .. } = &**self.gateway;
-        assertions.header(&app.backend_key, route, &entry.principal, app.clock.now())
+        assertions.header(&app.backend_key, called, &entry.principal, app.clock.now())
     }
 
     /// Takes the call from everything that limits it, the narrowest limit first.
@@ -209,11 +214,10 @@ impl<'a> Call<'a> {
         &self,
         route: &Route,
         operation: &Operation,
-        entry: Option<&Entry>,
+        subscriber: Option<&Subscriber>,
     ) -> Result<Option<Standing>, Refusal> {
-        let subscriber = entry.and_then(|entry| route.subscribers.get(&entry.principal.application_id()));
-        let (subscription, application) =
-            subscriber.map_or((None, None), |one| (one.subscription.as_ref(), one.application.as_ref()));
+        let subscription = subscriber.and_then(|subscriber| subscriber.at(route.id)?.limited.as_ref());
+        let application = subscriber.and_then(|subscriber| subscriber.limited.as_ref());
         let (of_operation, of_api) = (route.shared.of(operation), route.shared.api.as_ref());
         let limits = [subscription, application, of_operation, of_api, route.max_tps.as_ref()];
         let (now, wall) = (self.gateway.buckets.now(), self.gateway.app.clock.now());

@@ -1,6 +1,6 @@
 //! What connects to backends: one client for each way of connecting, shared by the APIs that connect alike.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -122,10 +122,10 @@ impl Clients {
         client
     }
 
-    /// Forgets the clients whose profile no API has any more.
-    pub fn keep_only(&self, in_use: &HashSet<Profile>) {
+    /// Forgets the clients that no API has any more.
+    pub fn forget_unused(&self) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|profile, _| in_use.contains(profile));
+        made.retain(|_, client| Arc::strong_count(&client.0) > 1);
     }
 
     fn connector(&self, profile: &Profile) -> Connector {

@@ -1,6 +1,5 @@
 //! What an API's OpenAPI document promises, kept beside the table for as long as the API stays as it is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -8,14 +7,10 @@ use log::error;
 use shared_claims::field_error::FieldError;
 use shared_server::database::{Database, StorageError};
 
+use super::routes::{Contracts, RouteTable};
 use crate::domain::api::Api;
-use crate::domain::ids::ApiId;
 use crate::domain::openapi::contract::Contract;
 use crate::storage::api_documents;
-
-/// Contracts by API, each with the revision of the API that it was read for.
-#[derive(Clone, Default)]
-pub struct Contracts(HashMap<ApiId, (i64, Arc<Contract>)>);
 
 /// Why a contract does not let a request through, or has no answer to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,42 +27,36 @@ pub enum Breach {
     Invalid(Vec<FieldError>),
 }
 
-impl Contracts {
-    /// The contracts of those of `apis` that need one; those that `previous` has already are taken over, for reading
-    /// them takes longer than everything else of a table.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn load(apis: &[Api], previous: &Self, database: &Database) -> Result<Self, StorageError> {
-        let mut contracts = HashMap::new();
-        for api in apis.iter().filter(|api| api.definition.needs_document()) {
-            let known = previous.0.get(&api.id).filter(|(revision, _)| *revision == api.revision);
-            if let Some(known) = known {
-                contracts.insert(api.id, known.clone());
-                continue;
-            }
-            let (id, operations) = (api.id, api.definition.operations.clone());
-            let judges = api.definition.validate_requests;
-            let Some(document) = database.read(move |connection| api_documents::find(connection, id)).await?
-            else {
-                error!(api = id.to_string().as_str(); "an API that needs its OpenAPI document has none");
-                continue;
-            };
-            let compiled =
-                tokio::task::spawn_blocking(move || Contract::compile(&document, &operations, judges).0)
-                    .await;
-            let contract =
-                compiled.map_err(|_| StorageError::Fault("reading a contract panicked".to_owned()))?;
-            contracts.insert(id, (api.revision, Arc::new(contract)));
+/// The contracts of those of `apis` that need one; those that `previous` has already are taken over, for reading them
+/// takes longer than everything else of a table.
+///
+/// # Errors
+/// The database failed.
+pub async fn load(
+    apis: impl Iterator<Item = &Api>,
+    previous: &RouteTable,
+    database: &Database,
+) -> Result<Contracts, StorageError> {
+    let mut contracts = Contracts::default();
+    for api in apis.filter(|api| api.definition.needs_document()) {
+        let known = previous.api(api.id).filter(|route| route.revision == api.revision);
+        if let Some(known) = known.and_then(|route| route.contract.clone()) {
+            contracts.insert(api.id, known);
+            continue;
         }
-        Ok(Self(contracts))
+        let (id, operations) = (api.id, api.definition.operations.clone());
+        let judges = api.definition.validate_requests;
+        let Some(document) = database.read(move |connection| api_documents::find(connection, id)).await?
+        else {
+            error!(api = id.to_string().as_str(); "an API that needs its OpenAPI document has none");
+            continue;
+        };
+        let compiled =
+            tokio::task::spawn_blocking(move || Contract::compile(&document, &operations, judges).0).await;
+        let contract = compiled.map_err(|_| StorageError::Fault("reading a contract panicked".to_owned()))?;
+        contracts.insert(id, Arc::new(contract));
     }
-
-    /// The contract of an API, where it needs one and has it.
-    #[must_use]
-    pub fn of(&self, api: ApiId) -> Option<Arc<Contract>> {
-        self.0.get(&api).map(|(_, contract)| Arc::clone(contract))
-    }
+    Ok(contracts)
 }
 
 impl Breach {

@@ -15,6 +15,7 @@ use super::operations::{Undeclared, is_open};
 use super::refusal::Refusal;
 use super::resolve::Wanted;
 use super::routes::Route;
+use super::subscribers::Subscriber;
 use crate::domain::api::Operation;
 use crate::domain::application::KeyType;
 use crate::domain::lifecycle::State;
@@ -48,6 +49,8 @@ pub struct Decision {
     pub key_type: KeyType,
     /// What the credentials stand for, where the operation asks for one.
     pub entry: Option<Arc<Entry>>,
+    /// The application that calls, in that case.
+    pub subscriber: Option<Arc<Subscriber>>,
     /// The length of the part of the path that led to the API.
     pub prefix: usize,
 }
@@ -158,6 +161,8 @@ pub fn try_decide(
     {
         return Err(Refusal::CallerDenied(rule));
     }
+    let application = entry.as_ref().map(|entry| entry.principal.application_id());
+    let subscriber = application.and_then(|id| table.subscriber(id)).cloned();
     let (route, operation) = (Arc::clone(place), Arc::clone(operation));
-    Ok(Step::Decided(Decision { route, operation, key_type, entry, prefix: found.prefix.len() }))
+    Ok(Step::Decided(Decision { route, operation, key_type, entry, subscriber, prefix: found.prefix.len() }))
 }

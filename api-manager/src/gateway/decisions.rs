@@ -10,7 +10,7 @@ use super::decision::Asked;
 use super::grant_cache::Cached;
 use super::operations::is_open;
 use super::refusal::Refusal;
-use super::routes::Route;
+use super::routes::{Route, RouteTable};
 use super::upstream::NoBackend;
 use crate::domain::api::{Operation, OperationAuth};
 use crate::domain::explanation::{Explanation, Finding, Step};
@@ -94,7 +94,7 @@ fn explain(gateway: &Gateway, refused: &Refused<'_>) -> (Explanation, Option<Arc
         }
         if let Some(entry) = &entry {
             explanation.application = Some(entry.principal.application_id());
-            findings.caller(&entry.principal, route, operation);
+            findings.caller(&entry.principal, (&table, route), operation);
         }
     }
     let in_service = found.as_ref().is_some_and(|(_, found)| found.route.is_in_service());
@@ -246,18 +246,24 @@ impl Findings {
         }
     }
 
-    fn caller(&mut self, caller: &Principal, route: &Route, operation: Option<&Operation>) {
+    fn caller(
+        &mut self,
+        caller: &Principal,
+        (table, route): (&RouteTable, &Route),
+        operation: Option<&Operation>,
+    ) {
         self.saw(Step::TokenKnown, format!("issued at {}", caller.issued_at().rfc3339()));
         let revoked = caller.revoked_at().map(|at| format!("revoked at {}", at.rfc3339()));
         self.saw(Step::TokenNotRevoked, revoked.unwrap_or_else(|| "not revoked".to_owned()));
         let ends = caller.expires_at().map(|at| format!("expires at {}", at.rfc3339()));
         self.saw(Step::TokenNotExpired, ends.unwrap_or_else(|| "never expires".to_owned()));
         let origin = caller.origin();
-        let provider = origin.map_or("none: the application itself", |origin| &origin.issuer);
+        let provider = origin.map_or("none: the application itself", |origin| origin.issuer);
         self.saw(Step::Provider, provider);
-        let subscription = match route.subscribers.get(&caller.application_id()) {
+        let subscriber = table.subscriber(caller.application_id());
+        let subscription = match subscriber.and_then(|subscriber| subscriber.at(route.id)) {
             None => "none".to_owned(),
-            Some(subscriber) => format!("{}, on the tier {}", subscriber.state.as_str(), subscriber.tier),
+            Some(right) => format!("{}, on the tier {}", right.state.as_str(), right.tier),
         };
         self.saw(Step::Subscription, subscription);
         self.saw(Step::Endpoint, format!("a {} key", caller.key_type().as_str()));

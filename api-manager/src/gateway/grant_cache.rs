@@ -1,17 +1,21 @@
 //! What the gateway remembers of credentials: facts, never verdicts. A hit touches no lock and no database.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+mod asking;
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use shared_claims::clock::UnixTime;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::credentials::Credential;
-use super::resolve::{Wanted, resolve};
-use crate::app::App;
+use super::fold::Fold;
+use super::lookups::Lookups;
+use crate::domain::by_grant::Terms;
 use crate::domain::principal::Principal;
 use crate::domain::revocation::Revocation;
 use crate::domain::scheme::Scheme;
@@ -34,10 +38,10 @@ pub struct CacheLimits {
 impl Default for CacheLimits {
     fn default() -> Self {
         Self {
-            grants: 200_000,
-            unknown: 65_536,
+            grants: 1_000_000,
+            unknown: 262_144,
             unknown_for: Duration::from_secs(1),
-            lookups: 4_096,
+            lookups: 16_384,
             trust: Duration::from_secs(5),
         }
     }
@@ -45,15 +49,13 @@ impl Default for CacheLimits {
 
 /// Revocations that a look-up in flight is held against.
 const RECENT: usize = 1_024;
-/// How often a look-up starts again because a revocation overtook it.
-const ATTEMPTS: usize = 3;
 
 /// A remembered caller.
 pub struct Entry {
     /// The facts.
     pub principal: Principal,
     /// The sweep before which it was last used.
-    used: AtomicU64,
+    used: AtomicU32,
 }
 
 /// What the cache says of a credential.
@@ -71,22 +73,51 @@ pub enum Cached {
 #[error("the credential cannot be looked up now")]
 pub struct CannotLookUp;
 
-type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
+/// What comes of a look-up.
+pub type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
+
+/// What a credential is kept by: its digest, turned into another one for each scheme but the first, so that none of these
+/// takes the place of another. No shorter: whom it stands for must not be a guess.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place([u8; 32]);
+
+impl From<&Credential> for Place {
+    fn from(Credential { scheme, digest }: &Credential) -> Self {
+        let turn = match scheme {
+            Scheme::Token => 0x00,
+            Scheme::ApiKey => 0x55,
+            Scheme::Jwt => 0xaa,
+            Scheme::ClientCertificate => 0xff,
+        };
+        Self(digest.as_bytes().map(|byte| byte ^ turn))
+    }
+}
+
+impl Hash for Place {
+    /// The bytes of a digest are as good as random.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
 
 /// The cache.
 pub struct GrantCache {
     limits: CacheLimits,
-    known: papaya::HashMap<Credential, Arc<Entry>>,
+    known: papaya::HashMap<Place, Arc<Entry>, Fold>,
     /// Until when, in milliseconds since `started`.
-    unknown: papaya::HashMap<Credential, u64>,
-    /// The look-ups in flight; touched by misses only.
-    lookups: Mutex<HashMap<Credential, watch::Receiver<Option<Answer>>>>,
+    unknown: papaya::HashMap<Place, u64, Fold>,
+    /// What grants share.
+    terms: Mutex<HashSet<Arc<Terms>>>,
+    lookups: Lookups,
     feed: Mutex<Feed>,
     /// When the revocation feed was last read to its end, in milliseconds since `started`.
     fed_at: AtomicU64,
     started: Instant,
-    sweeps: AtomicU64,
+    sweeps: AtomicU32,
     asked: AtomicU64,
+    /// The same for the metrics.
+    counter: Option<IntCounter>,
 }
 
 /// The revocations heard, counted.
@@ -102,15 +133,23 @@ impl GrantCache {
     pub fn new(limits: CacheLimits) -> Self {
         Self {
             limits,
-            known: papaya::HashMap::new(),
-            unknown: papaya::HashMap::new(),
-            lookups: Mutex::default(),
+            known: papaya::HashMap::with_hasher(Fold::default()),
+            unknown: papaya::HashMap::with_hasher(Fold::default()),
+            terms: Mutex::default(),
+            lookups: Lookups::new(limits.lookups),
             feed: Mutex::default(),
             fed_at: AtomicU64::new(0),
             started: Instant::now(),
-            sweeps: AtomicU64::new(0),
+            sweeps: AtomicU32::new(0),
             asked: AtomicU64::new(0),
+            counter: None,
         }
+    }
+
+    /// Counts its look-ups there too.
+    #[must_use]
+    pub fn counting(self, counter: IntCounter) -> Self {
+        Self { counter: Some(counter), ..self }
     }
 
     /// What is remembered of a credential.
@@ -121,98 +160,53 @@ impl GrantCache {
         if !self.is_fed(now) {
             return Cached::Miss;
         }
-        if let Some(entry) = self.known.pin().get(credential) {
+        let place = Place::from(credential);
+        if let Some(entry) = self.known.pin().get(&place) {
             let sweep = self.sweeps.load(Ordering::Relaxed);
             if entry.used.load(Ordering::Relaxed) != sweep {
                 entry.used.store(sweep, Ordering::Relaxed);
             }
             return Cached::Known(Arc::clone(entry));
         }
-        match self.unknown.pin().get(credential) {
+        match self.unknown.pin().get(&place) {
             Some(until) if now < *until => Cached::Unknown,
             _ => Cached::Miss,
         }
     }
 
-    /// Finds out, once for all who ask for the same credential at the same time.
-    ///
-    /// # Errors
-    /// [`CannotLookUp`].
-    pub async fn look_up(self: &Arc<Self>, app: &Arc<App>, wanted: Wanted) -> Answer {
-        let credential = wanted.credential();
-        let mut answer = {
-            let mut lookups = lock(&self.lookups);
-            // Another's look-up may have ended since the caller missed.
-            match self.get(&credential) {
-                Cached::Known(entry) => return Ok(Some(entry)),
-                Cached::Unknown => return Ok(None),
-                Cached::Miss => {}
-            }
-            if let Some(answer) = lookups.get(&credential) {
-                answer.clone()
-            } else if lookups.len() >= self.limits.lookups {
-                return Err(CannotLookUp);
-            } else {
-                let (tell, answer) = watch::channel(None);
-                lookups.insert(credential, answer.clone());
-                // A task of its own: the one who asked first may hang up, and the others still want to know.
-                let ends = EndsLookup { cache: Arc::clone(self), credential };
-                let app = Arc::clone(app);
-                tokio::spawn(async move {
-                    let answer = ends.cache.ask(&app, &wanted).await;
-                    drop(ends);
-                    tell.send_replace(Some(answer));
-                });
-                answer
-            }
-        };
-        match answer.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone().unwrap_or(Err(CannotLookUp)),
-            Err(_) => Err(CannotLookUp),
-        }
-    }
-
-    async fn ask(&self, app: &App, wanted: &Wanted) -> Answer {
-        let credential = wanted.credential();
-        for _ in 0..ATTEMPTS {
-            let heard = lock(&self.feed).heard;
-            self.asked.fetch_add(1, Ordering::Relaxed);
-            let Some(principal) = resolve(app, wanted).await? else {
-                self.remember_unknown(credential);
-                return Ok(None);
-            };
-            if let Some(entry) = self.keep(credential, principal, heard) {
-                return Ok(Some(entry));
-            }
-        }
-        Err(CannotLookUp)
-    }
-
     /// Remembers a caller that was read when `heard` revocations had been heard; `None` where one that came since may
     /// speak of this caller, who must then be read again: the late insert would undo it.
-    fn keep(&self, credential: Credential, principal: Principal, heard: u64) -> Option<Arc<Entry>> {
+    fn keep(&self, credential: &Credential, mut principal: Principal, heard: u64) -> Option<Arc<Entry>> {
+        if let Principal::Grant(caller) = &mut principal {
+            caller.share(&mut lock(&self.terms));
+        }
         let feed = lock(&self.feed);
         let missed = usize::try_from(feed.heard.saturating_sub(heard)).unwrap_or(usize::MAX);
         let overtaken = missed > feed.recent.len()
-            || feed.recent.iter().rev().take(missed).any(|revocation| principal.is_taken_back_by(revocation));
+            || feed
+                .recent
+                .iter()
+                .rev()
+                .take(missed)
+                .any(|revocation| speaks_of(revocation, credential, &principal));
         if overtaken {
             return None;
         }
-        let used = AtomicU64::new(self.sweeps.load(Ordering::Relaxed));
+        let used = AtomicU32::new(self.sweeps.load(Ordering::Relaxed));
         let entry = Arc::new(Entry { principal, used });
         // A full cache serves whom it has; the sweep makes room within a second.
         if self.known.len() < self.limits.grants + self.limits.grants / 8 {
-            self.known.pin().insert(credential, Arc::clone(&entry));
+            self.known.pin().insert(credential.into(), Arc::clone(&entry));
         }
         // Held until here, so that a revocation is either in `recent` above or finds the entry.
         drop(feed);
         Some(entry)
     }
 
-    fn remember_unknown(&self, credential: Credential) {
+    fn remember_unknown(&self, credential: &Credential) {
         if self.unknown.len() < self.limits.unknown {
             let bound = u64::try_from(self.limits.unknown_for.as_millis()).unwrap_or(u64::MAX);
-            self.unknown.pin().insert(credential, self.milliseconds().saturating_add(bound));
+            self.unknown.pin().insert(credential.into(), self.milliseconds().saturating_add(bound));
         }
     }
 
@@ -227,7 +221,7 @@ impl GrantCache {
             }
         }
         if let Revocation::Token(digest) = revocation {
-            self.known.pin().remove(&Credential { scheme: Scheme::Token, digest: *digest });
+            self.known.pin().remove(&Place::from(&Credential { scheme: Scheme::Token, digest: *digest }));
             return;
         }
         self.known.pin().retain(|_, entry| !entry.principal.is_taken_back_by(revocation));
@@ -235,7 +229,7 @@ impl GrantCache {
 
     /// Forgets one credential, of which more has become known.
     pub fn forget_one(&self, credential: &Credential) {
-        self.known.pin().remove(credential);
+        self.known.pin().remove(&Place::from(credential));
     }
 
     /// Forgets everything.
@@ -267,15 +261,18 @@ impl GrantCache {
     pub fn sweep(&self, now: UnixTime) {
         let sweep = self.sweeps.fetch_add(1, Ordering::Relaxed);
         let moment = self.milliseconds();
-        self.unknown.pin().retain(|_, until| moment < *until);
+        if !self.unknown.is_empty() {
+            self.unknown.pin().retain(|_, until| moment < *until);
+        }
 
         let full = self.known.len() > self.limits.grants;
         if full || sweep % 30 == 29 {
             self.known.pin().retain(|_, entry| !entry.principal.has_expired(now));
+            lock(&self.terms).retain(|terms| Arc::strong_count(terms) > 1);
         }
         let excess = self.known.len().saturating_sub(self.limits.grants);
         if excess > 0 {
-            let mut used: Vec<u64> =
+            let mut used: Vec<u32> =
                 self.known.pin().iter().map(|(_, entry)| entry.used.load(Ordering::Relaxed)).collect();
             // Some more than the excess, so that this is not needed again at once.
             let last = (excess + self.limits.grants / 16).min(used.len().saturating_sub(1));
@@ -307,6 +304,11 @@ impl GrantCache {
         self.asked.load(Ordering::Relaxed)
     }
 
+    fn count(&self, lookups: u64) {
+        self.asked.fetch_add(lookups, Ordering::Relaxed);
+        self.counter.iter().for_each(|counter| counter.inc_by(lookups));
+    }
+
     fn is_fed(&self, now: u64) -> bool {
         let ago = now.saturating_sub(self.fed_at.load(Ordering::Relaxed));
         Duration::from_millis(ago) <= self.limits.trust
@@ -317,15 +319,11 @@ impl GrantCache {
     }
 }
 
-/// Ends a look-up even where it panics: nobody may wait for it for ever.
-struct EndsLookup {
-    cache: Arc<GrantCache>,
-    credential: Credential,
-}
-
-impl Drop for EndsLookup {
-    fn drop(&mut self) {
-        lock(&self.cache.lookups).remove(&self.credential);
+/// Whether the caller is taken back: one by a token also by its digest.
+fn speaks_of(revocation: &Revocation, credential: &Credential, principal: &Principal) -> bool {
+    match revocation {
+        Revocation::Token(digest) => credential.scheme == Scheme::Token && credential.digest == *digest,
+        other => principal.is_taken_back_by(other),
     }
 }
 

@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use super::headers::ASSERTION;
 use super::refusal::Refusal;
-use super::routes::{Route, Subscriber};
+use super::routes::Route;
+use super::subscribers::{Right, Subscriber};
 use crate::backend_key::BackendKey;
 use crate::domain::api::{Api, Definition};
-use crate::domain::application::{Application, KeyType};
-use crate::domain::ids::{ApiId, ApplicationId};
+use crate::domain::application::{About, KeyType};
+use crate::domain::ids::ApiId;
 use crate::domain::principal::{Principal, PrincipalId};
 
 /// The longest life of such a JWT, in seconds.
@@ -26,29 +27,12 @@ const MARGIN: i64 = 60;
 /// The most that are kept; beyond, each call signs anew.
 const MOST: usize = 100_000;
 
-/// What a backend hears of an application.
-pub struct About {
-    id: ApplicationId,
-    owner: String,
-    name: String,
-    tier: String,
-}
-
-impl About {
-    /// The part of an application that is told.
-    #[must_use]
-    pub fn of(application: &Application) -> Self {
-        let Application { id, owner, name, tier, .. } = application;
-        Self { id: *id, owner: owner.clone(), name: name.clone(), tier: tier.clone() }
-    }
-}
-
 /// What a backend hears of its API.
 pub struct Told {
     name: String,
     context: String,
     version: String,
-    /// Of the table: what is said of names and tiers holds as long as it does.
+    /// Of the table in which the API last changed: what is said of it holds as long as that does.
     revision: i64,
 }
 
@@ -95,30 +79,33 @@ impl Assertions {
     pub fn header(
         &self,
         key: &BackendKey,
-        route: &Route,
+        (route, subscriber): (&Route, Option<&Subscriber>),
         caller: &Principal,
         now: UnixTime,
     ) -> Result<Option<HeaderValue>, Refusal> {
         let Some(told) = &route.told else { return Ok(None) };
+        let subscriber = subscriber.ok_or(Refusal::Fault)?;
+        // Of either, every change comes with a later revision than all before it.
+        let revision = told.revision.max(subscriber.revision);
         let place = (caller.id(), route.id);
         if let Some(kept) = self.kept.pin().get(&place)
             && now < kept.renew_at
-            && kept.revision == told.revision
+            && kept.revision == revision
         {
             return Ok(Some(kept.value.clone()));
         }
-        let subscriber = route.subscribers.get(&caller.application_id()).ok_or(Refusal::Fault)?;
+        let known = subscriber.about.as_ref().zip(subscriber.at(route.id)).ok_or(Refusal::Fault)?;
         let end = caller.expires_at();
         let latest = now.plus(LIFETIME);
         let expires_at = end.map_or(latest, |end| end.min(latest));
-        let claims = self.claims(told, route.id, subscriber, caller, now, expires_at)?;
+        let claims = self.claims(told, route.id, known, caller, (now, expires_at))?;
         let signed = key.sign(&claims).map_err(|_| Refusal::Fault)?;
         let mut value = HeaderValue::try_from(signed).map_err(|_| Refusal::Fault)?;
         value.set_sensitive(true);
         // Near the caller's own end a new one would end no later.
         let at_end = Some(expires_at) == end;
         let renew_at = if at_end { expires_at } else { expires_at.minus(MARGIN) };
-        let kept = Kept { value: value.clone(), renew_at, revision: told.revision };
+        let kept = Kept { value: value.clone(), renew_at, revision };
         if self.kept.len() < MOST {
             self.kept.pin().insert(place, Arc::new(kept));
         }
@@ -129,12 +116,10 @@ impl Assertions {
         &self,
         told: &Told,
         api: ApiId,
-        subscriber: &Subscriber,
+        (about, right): (&About, &Right),
         caller: &Principal,
-        now: UnixTime,
-        expires_at: UnixTime,
+        (now, expires_at): (UnixTime, UnixTime),
     ) -> Result<Value, Refusal> {
-        let about = subscriber.about.as_ref().ok_or(Refusal::Fault)?;
         let origin = caller.origin();
         let mut claims = json!({
             "iss": self.issuer,
@@ -156,21 +141,21 @@ impl Assertions {
             ("apiname", told.name.clone()),
             ("apicontext", told.context.clone()),
             ("version", told.version.clone()),
-            ("tier", subscriber.tier.to_string()),
+            ("tier", right.tier.to_string()),
             ("keytype", keytype.to_owned()),
             ("usertype", if origin.is_some() { "APPLICATION_USER" } else { "APPLICATION" }.to_owned()),
         ];
         let members = claims.as_object_mut().ok_or(Refusal::Fault)?;
         match caller {
             Principal::Grant(grant) => {
-                members.insert("countersign_grant".to_owned(), grant.id.to_string().into());
-                members.insert("countersign_family".to_owned(), grant.lineage.family.to_string().into());
+                members.insert("countersign_grant".to_owned(), grant.id().to_string().into());
+                members.insert("countersign_family".to_owned(), grant.family().to_string().into());
             }
-            Principal::ApiKey { key, .. } => {
-                members.insert("countersign_api_key".to_owned(), key.id.to_string().into());
+            Principal::ApiKey(own) => {
+                members.insert("countersign_api_key".to_owned(), own.by.id.to_string().into());
             }
-            Principal::Certificate { certificate, .. } => {
-                members.insert("countersign_certificate".to_owned(), certificate.id.to_string().into());
+            Principal::Certificate(own) => {
+                members.insert("countersign_certificate".to_owned(), own.by.id.to_string().into());
             }
             Principal::VouchedFor(caller) => {
                 let jti = caller.origin.jti.as_deref();
@@ -183,7 +168,7 @@ impl Assertions {
         // A person's name means something only together with who vouched for it.
         if let Some(origin) = origin {
             members.insert("http://wso2.org/claims/enduser".to_owned(), caller.subject().into());
-            members.insert("countersign_issuer".to_owned(), origin.issuer.clone().into());
+            members.insert("countersign_issuer".to_owned(), origin.issuer.into());
         }
         Ok(claims)
     }

@@ -159,7 +159,7 @@ impl Listener {
                     let limit = gateway.patience.handshake;
                     match timeout(
                         limit,
-                        handshake(&acceptor, stream, gateway.table.load().asks_for_certificates),
+                        handshake(&acceptor, stream, gateway.table.load().asks_for_certificates()),
                     )
                     .await
                     {

@@ -1,77 +1,94 @@
 //! Keeps the table and the cache true: what this process changes at once, what others change within a second.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info};
-use shared_server::database::{AnyConnection, StorageError};
+use shared_server::database::StorageError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Gateway;
-use super::clients::Profile;
-use super::contracts::Contracts;
+use super::contracts;
+use super::route::Parts;
 use super::routes::{RouteTable, Sources};
-use super::usage::Tally;
+use super::sources::{self, Read};
 use crate::changes::{Change, Notice};
 use crate::domain::ids::ApiId;
 use crate::domain::revocation::Revocation;
-use crate::storage::{
-    apis, applications, deny_rules, identity_providers, revisions, revocations, subscriptions, tiers,
-};
+use crate::storage::{revisions, revocations};
 
 /// How often the database is asked what others changed.
 const POLL: Duration = Duration::from_millis(500);
+/// After how many polls what has become superfluous is looked for.
+const TIDY_EVERY: u32 = 10;
 /// Revocations that are read at once.
 const BATCH: i64 = 1_000;
 /// After so long without the feed, its older rows may be gone: everything is forgotten instead.
 const FEED_KEPT: Duration = Duration::from_secs(60);
 
-/// Reads everything that a table is compiled from.
+/// Loads the first table.
 ///
 /// # Errors
 /// [`StorageError`].
-pub fn read_sources(connection: &mut AnyConnection) -> Result<Sources, StorageError> {
-    Ok(Sources {
-        // First: what changes while we read moves it on, and is read again.
-        revision: revisions::read(connection, revisions::ROUTES)?,
-        apis: apis::list_all(connection)?,
-        subscriptions: subscriptions::list_all(connection)?,
-        applications: applications::list_all(connection)?,
-        tiers: tiers::list_all(connection)?,
-        identity_providers: identity_providers::list_all(connection)?,
-        contracts: Contracts::default(),
-        deny_rules: deny_rules::list_all(connection)?,
-    })
+pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
+    let sources = sources::read_everything(&gateway.app.database).await?;
+    compile_everything(gateway, sources).await
 }
 
-/// Loads the table and swaps it in.
+/// Takes over what has changed since the present table was read, and gives back that one: whoever drops it last frees what
+/// only it had, which is not to be a request.
 ///
 /// # Errors
 /// [`StorageError`]; the old table stays.
-pub async fn load_table(gateway: &Arc<Gateway>) -> Result<(), StorageError> {
-    let mut sources = gateway.app.database.read(read_sources).await?;
+async fn load_changes(gateway: &Arc<Gateway>) -> Result<Option<Arc<RouteTable>>, StorageError> {
     let previous = gateway.table.load_full();
-    sources.contracts = Contracts::load(&sources.apis, &previous.contracts, &gateway.app.database).await?;
+    match sources::read_changes(&gateway.app.database, previous.revision).await? {
+        Read::Nothing => return Ok(None),
+        Read::Everything(sources) => compile_everything(gateway, sources).await?,
+        Read::Changes(mut delta) => {
+            let apis = delta.apis.iter().filter_map(|(_, api)| api.as_ref());
+            delta.contracts = contracts::load(apis, &previous, &gateway.app.database).await?;
+            let changed: Vec<ApiId> = delta.apis.iter().map(|(id, _)| *id).collect();
+            let before = Arc::clone(&previous);
+            let table = compile(gateway, move |parts| before.changed(delta, parts)).await?;
+            let is_checked = |table: &RouteTable| {
+                changed.iter().any(|id| table.api(*id).is_some_and(|route| route.is_checked()))
+            };
+            let follow = is_checked(&previous) || is_checked(&table);
+            serve(gateway, table, follow);
+        }
+    }
+    Ok(Some(previous))
+}
+
+async fn compile_everything(gateway: &Arc<Gateway>, mut sources: Sources) -> Result<(), StorageError> {
+    let previous = gateway.table.load_full();
+    sources.contracts = contracts::load(sources.apis.iter(), &previous, &gateway.app.database).await?;
+    let table = compile(gateway, move |parts| RouteTable::compile(sources, parts)).await?;
+    info!(revision = table.revision, apis = table.len(); "the gateway serves a new table");
+    serve(gateway, table, true);
+    Ok(())
+}
+
+/// Compiles on a thread that may take its time.
+async fn compile(
+    gateway: &Arc<Gateway>,
+    work: impl FnOnce(&Parts<'_>) -> RouteTable + Send + 'static,
+) -> Result<RouteTable, StorageError> {
     let compiling = Arc::clone(gateway);
-    let profiles: HashSet<Profile> =
-        sources.apis.iter().flat_map(|api| Profile::all_of(&api.definition)).collect();
-    let current: HashSet<(ApiId, i64)> = sources.apis.iter().map(|api| (api.id, api.revision)).collect();
     let compiled = tokio::task::spawn_blocking(move || {
         let Gateway { clients, buckets, upstreams, .. } = &*compiling;
-        RouteTable::compile(sources, clients, buckets, upstreams, Tally::of)
-    })
-    .await;
-    let table = compiled.map_err(|_| StorageError::Fault("compiling the table panicked".to_owned()))?;
-    info!(revision = table.revision, places = table.len(); "the gateway serves a new table");
-    gateway.checks.follow(&table, &gateway.app.backend_states.ticker);
+        work(&Parts { clients, buckets, upstreams })
+    });
+    compiled.await.map_err(|_| StorageError::Fault("compiling the table panicked".to_owned()))
+}
+
+fn serve(gateway: &Gateway, table: RouteTable, follow_checks: bool) {
+    if follow_checks {
+        gateway.checks.follow(&table, &gateway.app.backend_states.ticker);
+    }
     gateway.table.store(Arc::new(table));
-    gateway.clients.keep_only(&profiles);
-    gateway.answers.keep_only(|api, revision| current.contains(&(api, revision)));
-    gateway.buckets.forget_unused();
-    gateway.upstreams.forget_unused();
-    Ok(())
 }
 
 /// Follows changes until every sender of notices is gone or the gateway stops.
@@ -83,13 +100,25 @@ pub struct Refresh {
     /// Those who wait for a table that could not be loaded yet.
     waiting: Vec<oneshot::Sender<()>>,
     complained: bool,
+    /// Tables that requests may still be served by.
+    retired: Vec<Arc<RouteTable>>,
+    /// Whether something may have become superfluous with one of them.
+    is_tidy: bool,
 }
 
 impl Refresh {
     /// Ready to run; `last` is the number of the last revocation before the cache was empty.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, notices: mpsc::Receiver<Notice>, last: i64) -> Self {
-        Self { gateway, notices, last, waiting: Vec::new(), complained: false }
+        Self {
+            gateway,
+            notices,
+            last,
+            waiting: Vec::new(),
+            complained: false,
+            retired: Vec::new(),
+            is_tidy: true,
+        }
     }
 
     /// Runs.
@@ -108,6 +137,10 @@ impl Refresh {
                     let polled = self.poll().await;
                     self.report(polled);
                     count = count.wrapping_add(1);
+                    self.let_go().await;
+                    if count.is_multiple_of(TIDY_EVERY) {
+                        self.tidy().await;
+                    }
                     if count.is_multiple_of(2) {
                         let now = self.gateway.app.clock.now();
                         self.blocking(move |gateway| {
@@ -152,7 +185,10 @@ impl Refresh {
     }
 
     async fn reload(&mut self) -> Result<(), StorageError> {
-        load_table(&self.gateway).await?;
+        if let Some(previous) = load_changes(&self.gateway).await? {
+            self.retired.push(previous);
+            self.is_tidy = false;
+        }
         for done in self.waiting.drain(..) {
             let _ = done.send(());
         }
@@ -188,6 +224,32 @@ impl Refresh {
             self.reload().await?;
         }
         Ok(())
+    }
+
+    /// Frees the tables that nobody is served by any more: here, and not in the middle of a request.
+    async fn let_go(&mut self) {
+        let (free, busy) = self.retired.drain(..).partition(|table| Arc::strong_count(table) == 1);
+        self.retired = busy;
+        let free: Vec<Arc<RouteTable>> = free;
+        if !free.is_empty() {
+            self.blocking(move |_| drop(free)).await;
+        }
+    }
+
+    /// Forgets what no table refers to: looked for now and then, because that walks over everything.
+    async fn tidy(&mut self) {
+        if std::mem::replace(&mut self.is_tidy, self.retired.is_empty()) {
+            return;
+        }
+        self.blocking(|gateway| {
+            let table = gateway.table.load_full();
+            let is_current = |api, revision| table.api(api).is_some_and(|route| route.revision == revision);
+            gateway.answers.keep_only(is_current);
+            gateway.clients.forget_unused();
+            gateway.buckets.forget_unused();
+            gateway.upstreams.forget_unused();
+        })
+        .await;
     }
 
     async fn forget(&self, revocations: Vec<Revocation>) {

@@ -1,14 +1,17 @@
 //! What a credential stands for, where the cache does not know: the one place at which the gateway asks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use log::{error, info};
+use shared_claims::secret::Digest;
 use shared_server::database::StorageError;
 
 use super::credentials::Credential;
 use super::grant_cache::CannotLookUp;
 use super::routes::RouteTable;
 use crate::app::App;
+use crate::domain::by_grant::ByGrant;
 use crate::domain::identity_provider::IdentityProvider;
 use crate::domain::principal::Principal;
 use crate::domain::scheme::Scheme;
@@ -47,15 +50,15 @@ impl Wanted {
     }
 }
 
-/// Finds out.
+/// Finds out what one credential stands for.
 ///
 /// # Errors
 /// [`CannotLookUp`].
 pub async fn resolve(app: &App, wanted: &Wanted) -> Result<Option<Principal>, CannotLookUp> {
     match wanted {
-        Wanted::Stored(credential) => read(app, *credential).await,
+        Wanted::Stored(credential) => read_all(app, vec![*credential]).await?.remove(credential).transpose(),
         Wanted::Jwt(_, jwt, provider) => match accept_jwt(app, provider, jwt, app.clock.now()).await {
-            Ok(caller) => Ok(Some(Principal::VouchedFor(caller))),
+            Ok(caller) => Ok(Some(Principal::VouchedFor(Box::new(caller)))),
             Err(NotAccepted::Refused(reason)) => {
                 info!(reason = reason, issuer = provider.issuer.as_str(); "a JWT opens nothing");
                 Ok(None)
@@ -74,23 +77,45 @@ pub async fn resolve(app: &App, wanted: &Wanted) -> Result<Option<Principal>, Ca
     }
 }
 
-async fn read(app: &App, credential: Credential) -> Result<Option<Principal>, CannotLookUp> {
-    let Credential { scheme, digest } = credential;
+/// What was read of credentials, each by itself.
+pub type Found = HashMap<Credential, Result<Principal, CannotLookUp>>;
+
+/// Reads what many credentials stand for; those that are not found stand for nothing.
+///
+/// # Errors
+/// [`CannotLookUp`].
+pub async fn read_all(app: &App, credentials: Vec<Credential>) -> Result<Found, CannotLookUp> {
     let read = app.database.read(move |connection| {
-        Ok::<_, StorageError>(match scheme {
-            Scheme::Token => grants::find_by_access_digest(connection, &digest)?.map(Principal::Grant),
-            Scheme::ApiKey => api_keys::find_by_digest(connection, &digest)?.map(Principal::of_api_key),
-            Scheme::ClientCertificate => {
-                application_certificates::find_by_digest(connection, &digest)?.map(Principal::of_certificate)
-            }
-            // Nothing is stored of it.
-            Scheme::Jwt => None,
-        })
-    });
-    read.await.map_err(|why| {
-        if !matches!(why, StorageError::Busy) {
-            error!(cause = why.to_string().as_str(); "a credential cannot be looked up");
+        let tokens = credentials.iter().filter(|one| one.scheme == Scheme::Token);
+        let tokens: Vec<Digest> = tokens.map(|one| one.digest).collect();
+        let mut found = Found::new();
+        for (digest, grant) in grants::find_by_access_digests(connection, &tokens)? {
+            let read = grant.map(|grant| Principal::Grant(ByGrant::of(&grant))).map_err(cannot);
+            found.insert(Credential { scheme: Scheme::Token, digest }, read);
         }
-        CannotLookUp
-    })
+        for credential in &credentials {
+            let read = match credential.scheme {
+                Scheme::ApiKey => api_keys::find_by_digest(connection, &credential.digest)
+                    .map(|key| key.map(Principal::of_api_key)),
+                Scheme::ClientCertificate => {
+                    application_certificates::find_by_digest(connection, &credential.digest)
+                        .map(|certificate| certificate.map(Principal::of_certificate))
+                }
+                // Tokens are found by now, and of JWTs nothing is stored.
+                Scheme::Token | Scheme::Jwt => continue,
+            };
+            if let Some(read) = read.map_err(cannot).transpose() {
+                found.insert(*credential, read);
+            }
+        }
+        Ok::<_, StorageError>(found)
+    });
+    read.await.map_err(cannot)
+}
+
+fn cannot(why: StorageError) -> CannotLookUp {
+    if !matches!(why, StorageError::Busy) {
+        error!(cause = why.to_string().as_str(); "a credential cannot be looked up");
+    }
+    CannotLookUp
 }

@@ -172,6 +172,12 @@ impl Upstream {
         self.all.is_empty()
     }
 
+    /// Whether they are asked how they are.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.health_check.is_some()
+    }
+
     /// The address of the backend at `place`.
     #[must_use]
     pub fn address(&self, place: usize) -> Option<&Address> {

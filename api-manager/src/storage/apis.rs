@@ -65,12 +65,12 @@ impl Row {
     }
 }
 
-/// Every API, by id.
+/// Every API, in no order.
 ///
 /// # Errors
 /// The database failed.
 pub fn list_all(connection: &mut AnyConnection) -> Result<Vec<Api>, StorageError> {
-    let rows: Vec<Row> = apis::table.order(apis::id).load(connection)?;
+    let rows: Vec<Row> = apis::table.load(connection)?;
     rows.into_iter().map(Row::read).collect()
 }
 
@@ -123,9 +123,18 @@ pub fn find(connection: &mut AnyConnection, id: ApiId) -> Result<Option<Api>, St
 /// # Errors
 /// The database failed.
 pub fn under(connection: &mut AnyConnection, first: &str) -> Result<Vec<Api>, StorageError> {
-    // `_` in the pattern matches more than itself; what is too many is dropped below.
-    let below = apis::context.eq(first).or(apis::context.like(format!("{first}/%")));
-    let rows: Vec<Row> = apis::table.filter(below).order(apis::id).load(connection)?;
+    let rows: Vec<Row> = match connection {
+        // A range of the index; `0` follows `/`. PostgreSQL may order texts in another way than by their bytes.
+        AnyConnection::Sqlite(sqlite) => {
+            let below = apis::context.ge(format!("{first}/")).and(apis::context.lt(format!("{first}0")));
+            apis::table.filter(apis::context.eq(first).or(below)).order(apis::id).load(sqlite)?
+        }
+        // `_` in the pattern matches more than itself; what is too many is dropped below.
+        AnyConnection::Postgres(postgres) => {
+            let below = apis::context.eq(first).or(apis::context.like(format!("{first}/%")));
+            apis::table.filter(below).order(apis::id).load(postgres)?
+        }
+    };
     let read: Result<Vec<Api>, StorageError> = rows.into_iter().map(Row::read).collect();
     Ok(read?.into_iter().filter(|api| api.context.split('/').next() == Some(first)).collect())
 }

@@ -7,7 +7,7 @@ use shared_server::either;
 
 use super::schema::applications;
 use super::unreadable;
-use crate::domain::application::Application;
+use crate::domain::application::{About, Application};
 use crate::domain::ids::ApplicationId;
 
 #[derive(Queryable, Insertable, AsChangeset)]
@@ -55,13 +55,30 @@ impl Row {
     }
 }
 
-/// Every application, by id.
+/// What is told about every application, in no order: no more is read, for there may be a hundred thousand.
 ///
 /// # Errors
 /// The database failed.
-pub fn list_all(connection: &mut AnyConnection) -> Result<Vec<Application>, StorageError> {
-    let rows: Vec<Row> = applications::table.order(applications::id).load(connection)?;
-    rows.into_iter().map(Row::read).collect()
+pub fn about_all(connection: &mut AnyConnection) -> Result<Vec<About>, StorageError> {
+    use applications::{id, name, owner, tier};
+    let rows: Vec<(String, String, String, String)> =
+        either!(connection, native => applications::table.select((id, owner, name, tier)).load(native)?);
+    rows.into_iter().map(read_about).collect()
+}
+
+/// What is told about one application.
+///
+/// # Errors
+/// The database failed.
+pub fn about(connection: &mut AnyConnection, of: ApplicationId) -> Result<Option<About>, StorageError> {
+    use applications::{id, name, owner, tier};
+    let row = applications::table.find(of.to_string()).select((id, owner, name, tier));
+    row.first(connection).optional()?.map(read_about).transpose()
+}
+
+fn read_about((id, owner, name, tier): (String, String, String, String)) -> Result<About, StorageError> {
+    let id = ApplicationId::parse(&id).ok_or_else(|| unreadable("applications", "id"))?;
+    Ok(About { id, owner, name, tier })
 }
 
 /// Up to `rows` applications after the id `after`; of one owner where one is named.

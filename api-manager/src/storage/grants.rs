@@ -3,6 +3,8 @@
 mod row;
 
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
@@ -37,6 +39,33 @@ pub fn find_by_access_digest(
     let row: Option<Row> =
         either!(connection, native => row.select(Row::as_select()).get_result(native).optional()?);
     row.map(Row::into_grant).transpose()
+}
+
+/// The grants of these access tokens, whatever their state, in no order. A row that cannot be read is an error of its own:
+/// it must not stand in the way of the others.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn find_by_access_digests(
+    connection: &mut AnyConnection,
+    digests: &[Digest],
+) -> Result<Vec<(Digest, Result<Grant, StorageError>)>, StorageError> {
+    let rows: Vec<Row> = match digests {
+        [] => return Ok(Vec::new()),
+        // A statement that is prepared once.
+        [digest] => {
+            let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
+            row.select(Row::as_select()).load(connection)?
+        }
+        many => {
+            let many = many.iter().map(|digest| digest.as_bytes().as_slice());
+            either!(connection, native => {
+                let rows = grants::table.filter(grants::access_digest.eq_any(many));
+                rows.select(Row::as_select()).load(native)?
+            })
+        }
+    };
+    Ok(rows.into_iter().filter_map(|row| Some((row.access_digest()?, row.into_grant()))).collect())
 }
 
 /// The grant of a refresh token, whatever its state.
@@ -141,7 +170,7 @@ pub fn revoke(
 ) -> Result<u64, StorageError> {
     // A refresh that is under way elsewhere would add a grant to the set unseen: it ends first.
     if let AnyConnection::Postgres(postgres) = connection {
-        diesel::sql_query("SELECT pg_advisory_xact_lock(7231946502)").execute(postgres)?;
+        sql_query("SELECT pg_advisory_xact_lock(7231946502)").execute(postgres)?;
     }
     either!(connection, native => {
         let live = diesel::update(grants::table)
@@ -184,16 +213,25 @@ pub fn remove_expired(
     now: UnixTime,
     batch: i64,
 ) -> Result<u64, StorageError> {
-    let old = diesel::alias!(grants as old);
-    either!(connection, native => {
-        let ids = old
-            .filter(old.field(grants::expires_at).le(now.0))
-            .filter(old.field(grants::refresh_expires_at).is_null().or(old.field(grants::refresh_expires_at).assume_not_null().le(now.0)))
-            .limit(batch)
-            .select(old.field(grants::id));
-        let removed = diesel::delete(grants::table.filter(grants::id.eq_any(ids))).execute(native)?;
-        Ok(u64::try_from(removed).unwrap_or_default())
-    })
+    // The expression is that of the index `grants_by_last_end`, letter by letter.
+    let removed = match connection {
+        AnyConnection::Sqlite(sqlite) => sql_query(
+            "DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants \
+             WHERE max(expires_at, coalesce(refresh_expires_at, 0)) <= ? LIMIT ?)",
+        )
+        .bind::<BigInt, _>(now.0)
+        .bind::<BigInt, _>(batch)
+        .execute(sqlite)?,
+        AnyConnection::Postgres(postgres) => sql_query(
+            "DELETE FROM grants WHERE id IN (SELECT id FROM grants \
+             WHERE greatest(expires_at, coalesce(refresh_expires_at, 0)) <= $1 \
+             ORDER BY greatest(expires_at, coalesce(refresh_expires_at, 0)) LIMIT $2 FOR UPDATE SKIP LOCKED)",
+        )
+        .bind::<BigInt, _>(now.0)
+        .bind::<BigInt, _>(batch)
+        .execute(postgres)?,
+    };
+    Ok(u64::try_from(removed).unwrap_or_default())
 }
 
 /// Which grants to list; no member means all of them.
@@ -240,7 +278,7 @@ pub fn list_page(
 /// them, so that neither misses the other. SQLite has one writer.
 fn wait_for_revocations(connection: &mut AnyConnection) -> Result<(), StorageError> {
     if let AnyConnection::Postgres(postgres) = connection {
-        diesel::sql_query("SELECT pg_advisory_xact_lock_shared(7231946502)").execute(postgres)?;
+        sql_query("SELECT pg_advisory_xact_lock_shared(7231946502)").execute(postgres)?;
     }
     Ok(())
 }

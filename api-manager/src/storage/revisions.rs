@@ -21,19 +21,20 @@ pub fn read(connection: &mut AnyConnection, name: &str) -> Result<i64, StorageEr
     Ok(value.unwrap_or(0))
 }
 
-/// Moves the counter on.
+/// Moves the counter on; says where to.
 ///
 /// Flows call it first in their transaction: the row's lock then makes writers of the same kind take turns on
 /// PostgreSQL as they do on SQLite.
 ///
 /// # Errors
 /// The database failed.
-pub fn bump(connection: &mut AnyConnection, name: &str) -> Result<(), StorageError> {
+pub fn bump(connection: &mut AnyConnection, name: &str) -> Result<i64, StorageError> {
     let counter = diesel::update(revisions::table.find(name));
     let moved = counter.set(revisions::value.eq(revisions::value + 1)).execute(connection)?;
     if moved == 0 {
         let row = (revisions::name.eq(name), revisions::value.eq(1));
         diesel::insert_into(revisions::table).values(row).execute(connection)?;
     }
-    Ok(())
+    // The row is locked until the transaction ends: nobody else has moved it since.
+    read(connection, name)
 }

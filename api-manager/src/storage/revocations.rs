@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::revocations;
 use super::unreadable;
@@ -91,22 +92,26 @@ pub fn name(
     Ok(false)
 }
 
-/// Forgets the revocations made before `moment`, and those of assertions and subjects made before `moment_of_jwts`: a JWT
-/// that they name may live as long. The newest one stays, so that [`last`] never goes back.
+/// Forgets at most `batch` of the revocations made before `moment`, and of those of assertions and subjects made before
+/// `moment_of_jwts`: a JWT that they name may live as long. The newest one stays, so that [`last`] never goes back.
 ///
 /// # Errors
 /// [`StorageError`].
 pub fn remove_before(
     connection: &mut AnyConnection,
-    moment: UnixTime,
-    moment_of_jwts: UnixTime,
-) -> Result<(), StorageError> {
+    (moment, moment_of_jwts): (UnixTime, UnixTime),
+    batch: i64,
+) -> Result<u64, StorageError> {
     let newest = last(connection)?;
     let old = revocations::table.filter(revocations::id.lt(newest)).filter(revocations::at.lt(moment.0));
     let is_of_jwts = revocations::kind.eq_any(["assertion", "subject"]);
     let outlived = revocations::at.lt(moment_of_jwts.0);
-    diesel::delete(old.filter(diesel::dsl::not(is_of_jwts).or(outlived))).execute(connection)?;
-    Ok(())
+    let old = old.filter(diesel::dsl::not(is_of_jwts).or(outlived)).order(revocations::id).limit(batch);
+    let old: Vec<i64> = old.select(revocations::id).load(connection)?;
+    either!(connection, native => {
+        let removed = diesel::delete(revocations::table.filter(revocations::id.eq_any(&old))).execute(native)?;
+        Ok(u64::try_from(removed).unwrap_or_default())
+    })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -9,6 +9,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    route_changes (revision, kind, id) {
+        revision -> BigInt,
+        kind -> Text,
+        id -> Text,
+    }
+}
+
+diesel::table! {
     identity_providers (id) {
         id -> Text,
         name -> Text,

@@ -8,7 +8,7 @@ use shared_server::either;
 use super::schema::{apis, applications, subscriptions};
 use super::unreadable;
 use crate::domain::ids::{ApiId, ApplicationId, SubscriptionId};
-use crate::domain::subscription::{Subscription, SubscriptionState};
+use crate::domain::subscription::{Subscription, SubscriptionState, Terms};
 
 #[derive(Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = subscriptions)]
@@ -53,13 +53,38 @@ impl Row {
     }
 }
 
-/// Every subscription, by id.
+type TermsRow = (String, String, String, String);
+
+fn read_terms((application_id, api_id, tier, state): TermsRow) -> Result<Terms, StorageError> {
+    let unreadable = |column| unreadable("subscriptions", column);
+    Ok(Terms {
+        application_id: ApplicationId::parse(&application_id).ok_or_else(|| unreadable("application_id"))?,
+        api_id: ApiId::parse(&api_id).ok_or_else(|| unreadable("api_id"))?,
+        state: SubscriptionState::parse(&state).ok_or_else(|| unreadable("state"))?,
+        tier,
+    })
+}
+
+/// The terms of every subscription, in no order.
 ///
 /// # Errors
 /// The database failed.
-pub fn list_all(connection: &mut AnyConnection) -> Result<Vec<Subscription>, StorageError> {
-    let rows: Vec<Row> = subscriptions::table.order(subscriptions::id).load(connection)?;
-    rows.into_iter().map(Row::read).collect()
+pub fn terms_of_all(connection: &mut AnyConnection) -> Result<Vec<Terms>, StorageError> {
+    use subscriptions::{api_id, application_id, state, tier};
+    let terms = subscriptions::table.select((application_id, api_id, tier, state));
+    let rows: Vec<TermsRow> = either!(connection, native => terms.load(native)?);
+    rows.into_iter().map(read_terms).collect()
+}
+
+/// The terms of one application's subscriptions, in no order.
+///
+/// # Errors
+/// The database failed.
+pub fn terms_of(connection: &mut AnyConnection, of: ApplicationId) -> Result<Vec<Terms>, StorageError> {
+    use subscriptions::{api_id, application_id, state, tier};
+    let own = subscriptions::table.filter(application_id.eq(of.to_string()));
+    let rows: Vec<TermsRow> = own.select((application_id, api_id, tier, state)).load(connection)?;
+    rows.into_iter().map(read_terms).collect()
 }
 
 /// Which subscriptions a list is about; what is not named does not narrow it.

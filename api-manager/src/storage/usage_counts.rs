@@ -2,6 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text, Untyped};
 use diesel::upsert::excluded;
 use shared_claims::clock::UnixTime;
@@ -158,27 +159,29 @@ fn group(found: Found) -> Group {
     Group { starts_at: UnixTime(starts_at), api, application, operation, status, totals }
 }
 
-/// Removes the oldest minute or day that began before `before`; says how many rows that were.
+/// Removes at most `batch` rows of minutes or days that began before `before`, the oldest first.
 ///
 /// # Errors
 /// The database failed.
-pub fn remove_oldest(
+pub fn remove_before(
     connection: &mut AnyConnection,
     period: Period,
     before: UnixTime,
+    batch: i64,
 ) -> Result<u64, StorageError> {
-    let of_period = usage_counts::table.filter(usage_counts::period.eq(period.as_str()));
-    let oldest: Option<i64> = of_period
-        .filter(usage_counts::starts_at.lt(before.0))
-        .order(usage_counts::starts_at)
-        .select(usage_counts::starts_at)
-        .first(connection)
-        .optional()?;
-    let Some(oldest) = oldest else { return Ok(0) };
-    let removed = diesel::delete(
-        usage_counts::table
-            .filter(usage_counts::period.eq(period.as_str()))
-            .filter(usage_counts::starts_at.eq(oldest)),
-    );
-    Ok(u64::try_from(removed.execute(connection)?).unwrap_or_default())
+    const KEY: &str = "(period, starts_at, api_id, application_id, operation, status)";
+    let delete = |[one, two, three]: [&str; 3]| {
+        sql_query(format!(
+            "DELETE FROM usage_counts WHERE {KEY} IN (SELECT period, starts_at, api_id, application_id, operation, status \
+             FROM usage_counts WHERE period = {one} AND starts_at < {two} ORDER BY period, starts_at LIMIT {three})"
+        ))
+        .bind::<Text, _>(period.as_str())
+        .bind::<BigInt, _>(before.0)
+        .bind::<BigInt, _>(batch)
+    };
+    let removed = match connection {
+        AnyConnection::Sqlite(sqlite) => delete(["?", "?", "?"]).execute(sqlite)?,
+        AnyConnection::Postgres(postgres) => delete(["$1", "$2", "$3"]).execute(postgres)?,
+    };
+    Ok(u64::try_from(removed).unwrap_or_default())
 }

@@ -1,10 +1,11 @@
 //! The assertions that were exchanged: what makes single use single, across restarts and nodes.
 
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
-use shared_server::either;
 
 use super::schema::used_assertions;
 
@@ -43,7 +44,7 @@ pub fn is_claimed(
     Ok(row.get_result::<i64>(connection).optional()?.is_some())
 }
 
-/// Forgets about `batch` assertions that every rule refuses as expired by now.
+/// Forgets at most `batch` assertions that every rule refuses as expired by now.
 ///
 /// # Errors
 /// [`StorageError`].
@@ -52,16 +53,17 @@ pub fn remove_expired(
     now: UnixTime,
     batch: i64,
 ) -> Result<u64, StorageError> {
-    // The key has two columns: the batch is cut by its last moment, not by a list of keys.
-    let ends = used_assertions::table
-        .filter(used_assertions::expires_at.le(now.0))
-        .order(used_assertions::expires_at)
-        .select(used_assertions::expires_at)
-        .limit(batch)
-        .load::<i64>(connection)?;
-    let Some(last) = ends.last() else { return Ok(0) };
-    either!(connection, native => {
-        let removed = diesel::delete(used_assertions::table.filter(used_assertions::expires_at.le(last))).execute(native)?;
-        Ok(u64::try_from(removed).unwrap_or_default())
-    })
+    let delete = |[end, most]: [&str; 2]| {
+        sql_query(format!(
+            "DELETE FROM used_assertions WHERE (issuer, replay_key) IN (SELECT issuer, replay_key \
+             FROM used_assertions WHERE expires_at <= {end} ORDER BY expires_at LIMIT {most})"
+        ))
+        .bind::<BigInt, _>(now.0)
+        .bind::<BigInt, _>(batch)
+    };
+    let removed = match connection {
+        AnyConnection::Sqlite(sqlite) => delete(["?", "?"]).execute(sqlite)?,
+        AnyConnection::Postgres(postgres) => delete(["$1", "$2"]).execute(postgres)?,
+    };
+    Ok(u64::try_from(removed).unwrap_or_default())
 }

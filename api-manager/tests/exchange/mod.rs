@@ -11,6 +11,7 @@ mod providers;
 mod refreshing;
 mod replays;
 mod revoking;
+mod sweeping;
 mod tokens;
 
 use std::sync::{Arc, Mutex};

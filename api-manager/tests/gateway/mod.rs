@@ -27,6 +27,7 @@ mod refusals;
 mod response_cache;
 pub mod secure;
 mod smuggling;
+mod tables;
 mod trace;
 mod trailers;
 mod transforms;

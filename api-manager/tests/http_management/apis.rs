@@ -255,6 +255,30 @@ async fn one_version_of_a_context_is_the_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_without_a_version_goes_to_the_version_that_took_it_last() {
+    let manager = Manager::start().await;
+    let default = |version: &str| {
+        let operations = json!([{"method": "GET", "path": format!("/{version}"), "auth": "none"}]);
+        let body = with(with(api("pets"), "version", json!(version)), "default_version", json!(true));
+        with(body, "operations", operations)
+    };
+    let first = manager.post(&As::admin(), "/api/v1/apis", default("1")).await.made();
+    manager.acts(&As::admin(), &first, "publish").await.expect(200);
+    let second = manager.post(&As::admin(), "/api/v1/apis", default("2")).await.made();
+    manager.acts(&As::admin(), &second, "publish").await.expect(200);
+    // Their backend is not there: what is declared is tried, and what is not is not found.
+    assert_eq!((manager.calls("/pets/1").await, manager.calls("/pets/2").await), (404, 502));
+
+    manager.put(&As::admin(), &at("apis", &first), default("1")).await.expect(200);
+    assert_eq!((manager.calls("/pets/1").await, manager.calls("/pets/2").await), (502, 404));
+    let third = manager.post(&As::admin(), "/api/v1/apis", default("3")).await.made();
+    assert_eq!(manager.calls("/pets/1").await, 404, "taken by one that is not published yet");
+    manager.acts(&As::admin(), &third, "publish").await.expect(200);
+    assert_eq!(manager.calls("/pets/3").await, 502);
+    manager.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_describes_itself() {
     let manager = Manager::start().await;
     let made = manager.api("pets").await;

@@ -115,6 +115,12 @@ impl Manager {
         (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
     }
 
+    /// The status that the gateway answers with.
+    pub(crate) async fn calls(&self, path: &str) -> u16 {
+        let url = format!("http://{}{path}", self.running.gateway_http.unwrap());
+        self.send_raw(Request::get(url).body(Full::default()).unwrap()).await.0
+    }
+
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let answer = self.client.request(request).await.unwrap();
         let (parts, body) = answer.into_parts();

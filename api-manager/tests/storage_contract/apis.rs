@@ -138,7 +138,7 @@ on_every_stage! {
         .await;
 
         assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1);
-        assert_eq!(store.read(subscriptions::list_all).await.len(), 1);
+        assert_eq!(store.read(subscriptions::terms_of_all).await.len(), 1);
     }
 
     async fn a_subscription_needs_an_application_an_api_and_a_tier(stage: Stage) {

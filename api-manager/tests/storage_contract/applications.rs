@@ -1,6 +1,6 @@
 //! Applications and their keys.
 
-use api_manager::domain::application::{ApplicationKey, DEFAULT_NAME, KeyType};
+use api_manager::domain::application::{About, ApplicationKey, DEFAULT_NAME, KeyType};
 use api_manager::domain::ids::ApplicationId;
 use api_manager::storage::{application_keys, applications, subscriptions};
 use shared_claims::clock::UnixTime;
@@ -34,7 +34,9 @@ on_every_stage! {
         let (owner, name) = (kept.owner.clone(), kept.name.clone());
         assert_eq!(store.read(move |c| applications::find_named(c, &owner, &name)).await, Some(kept.clone()));
         assert_eq!(store.read(|c| applications::find_named(c, "bob", "ünï \"app\"")).await, None);
-        assert_eq!(store.read(applications::list_all).await, [kept]);
+        let about = About { id, owner: kept.owner.clone(), name: kept.name.clone(), tier: kept.tier.clone() };
+        assert_eq!(store.read(move |c| applications::about(c, id)).await, Some(about.clone()));
+        assert_eq!(store.read(applications::about_all).await, [about]);
     }
 
     async fn of_twenty_first_uses_one_makes_the_default_application(stage: Stage) {
@@ -49,7 +51,7 @@ on_every_stage! {
         assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1);
         assert!(ended.iter().all(|ended| matches!(ended, Ok(()) | Err(StorageError::Duplicate))), "{ended:?}");
         store.keeps_application("bob", DEFAULT_NAME).await;
-        assert_eq!(store.read(applications::list_all).await.len(), 2);
+        assert_eq!(store.read(applications::about_all).await.len(), 2);
     }
 
     async fn applications_are_listed_by_owner_and_page(stage: Stage) {
@@ -94,7 +96,7 @@ on_every_stage! {
         assert_eq!(store.write(move |c| applications::delete(c, id, 1)).await, Ok(true));
 
         assert_eq!(store.read(|c| application_keys::find(c, "ck")).await, None);
-        assert_eq!(store.read(subscriptions::list_all).await, []);
+        assert_eq!(store.read(subscriptions::terms_of_all).await, []);
     }
 
     async fn a_key_survives_storage_with_its_previous_secret(stage: Stage) {

@@ -248,9 +248,9 @@ on_every_stage! {
         let (third, last) = (all[2].0, all[6].0);
         assert_eq!(store.read(move |c| revocations::list_after(c, third, 2)).await, all[3..5]);
         assert_eq!(store.read(revocations::last).await, last);
-        store.write(|c| revocations::remove_before(c, UnixTime(5), UnixTime(5))).await.unwrap();
+        store.write(|c| revocations::remove_before(c, (UnixTime(5), UnixTime(5)), 10)).await.unwrap();
         assert_eq!(store.read(|c| revocations::list_after(c, 0, 100)).await, all[5..]);
-        store.write(|c| revocations::remove_before(c, UnixTime(500), UnixTime(500))).await.unwrap();
+        store.write(|c| revocations::remove_before(c, (UnixTime(500), UnixTime(500)), 10)).await.unwrap();
         assert_eq!(store.read(revocations::last).await, last, "the numbers never go back");
     }
 

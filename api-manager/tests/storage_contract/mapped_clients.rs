@@ -98,7 +98,7 @@ on_every_stage! {
         assert!(named(origin("k", None), "bob", 30).await && !named(origin("k", None), "bob", 31).await);
 
         // They are kept for as long as a JWT may live, whatever becomes of the others.
-        store.write(|c| revocations::remove_before(c, UnixTime(100), UnixTime(20))).await.unwrap();
+        store.write(|c| revocations::remove_before(c, (UnixTime(100), UnixTime(20)), 10)).await.unwrap();
         assert!(named(origin("i", None), "alice", 20).await && !named(origin("i", Some("j")), "carol", 0).await);
     }
 }

@@ -9,6 +9,7 @@ mod deny_rules;
 mod grants;
 mod mapped_clients;
 mod tables;
+mod turns;
 mod usage;
 
 use std::future::Future;

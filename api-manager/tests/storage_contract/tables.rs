@@ -1,7 +1,9 @@
 //! Tiers and revisions.
 
+use api_manager::domain::ids::{ApiId, ApplicationId};
+use api_manager::domain::route_change::RouteChange;
 use api_manager::domain::tier::{Limit, Tier};
-use api_manager::storage::{apis, revisions, tiers};
+use api_manager::storage::{apis, revisions, route_changes, tiers};
 use shared_claims::clock::UnixTime;
 use shared_server::database::StorageError;
 use test_support::on_every_stage;
@@ -84,5 +86,41 @@ on_every_stage! {
         assert_eq!(store.read(|c| revisions::read(c, "unheard of")).await, 0);
         store.write(|c| revisions::bump(c, "unheard of")).await.unwrap();
         assert_eq!(store.read(|c| revisions::read(c, "unheard of")).await, 1);
+    }
+
+    async fn every_number_says_why_it_came_or_anything_may_have_changed(stage: Stage) {
+        let store = Store::on(stage).await;
+        let (api, application) = (RouteChange::Api(ApiId::generate()), RouteChange::Application(ApplicationId::generate()));
+        let changes = [api, application, RouteChange::IdentityProviders, RouteChange::DenyRules];
+        for change in changes {
+            store.write(move |c| route_changes::bump(c, change)).await.unwrap();
+        }
+        let between = async |after, until| store.read(move |c| route_changes::between(c, after, until)).await;
+
+        assert_eq!(between(0, 4).await, Some(changes.to_vec()));
+        assert_eq!(between(1, 2).await, Some(vec![application]));
+        assert_eq!(between(4, 4).await, Some(Vec::new()));
+        assert_eq!(between(4, 3).await, None, "the database is another one");
+        store.write(|c| revisions::bump(c, revisions::ROUTES)).await.unwrap();
+        store.write(move |c| route_changes::bump(c, api)).await.unwrap();
+        assert_eq!(between(0, 6).await, None, "somebody moved it without a reason");
+        assert_eq!(between(5, 6).await, Some(vec![api]));
+        assert_eq!(between(0, 1_000_000).await, None);
+    }
+
+    async fn reasons_are_kept_for_a_while_only(stage: Stage) {
+        let store = Store::on(stage).await;
+        store
+            .write(|c| {
+                for _ in 0..2_500 {
+                    route_changes::bump(c, RouteChange::DenyRules)?;
+                }
+                Ok(())
+            })
+            .await
+            .unwrap();
+
+        assert_eq!(store.read(|c| route_changes::between(c, 500, 2_400)).await.map(|all| all.len()), Some(1_900));
+        assert_eq!(store.read(|c| route_changes::between(c, 100, 2_000)).await, None);
     }
 }

@@ -84,13 +84,13 @@ on_every_stage! {
         assert_eq!(calls(page).await, 4);
     }
 
-    async fn old_counts_go_one_period_at_a_time(stage: Stage) {
+    async fn old_counts_go_a_few_at_a_time_the_oldest_first(stage: Stage) {
         let store = Store::on(stage).await;
         let counts = [count(0, line(None, None, "", 200), 1), count(0, line(None, None, "", 404), 1), count(5, line(None, None, "", 200), 1)];
         store.write(move |c| usage_counts::add(c, &counts)).await.unwrap();
         let before = DAY.plus(600);
 
-        let removed = async |period| store.write(move |c| usage_counts::remove_oldest(c, period, before)).await;
+        let removed = async |period| store.write(move |c| usage_counts::remove_before(c, period, before, 2)).await;
 
         assert_eq!(removed(Period::Minute).await, Ok(2));
         assert_eq!(removed(Period::Minute).await, Ok(1));

@@ -108,3 +108,31 @@ async fn an_unreachable_postgres_is_unavailable_not_a_hang() {
     let answer = database.read::<(), StorageError, _>(|_| Ok(())).await;
     assert!(matches!(answer, Err(StorageError::Unavailable(_))), "{answer:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_is_given_back_a_few_pages_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY, filling BLOB) STRICT").await.unwrap();
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8000) \
+                INSERT INTO t SELECT i, zeroblob(2000) FROM n";
+    execute(&database, fill).await.unwrap();
+    let pages = async || {
+        let counted = database.read(|c| {
+            sql_query("SELECT page_count AS n FROM pragma_page_count")
+                .get_result::<Count>(c)
+                .map_err(StorageError::from)
+        });
+        counted.await.unwrap().n
+    };
+    let give_back = async |most| database.write(move |c| space::give_back(c, most)).await;
+    let full = pages().await;
+
+    assert_eq!(give_back(100).await, Ok(0), "there is nothing to give");
+    execute(&database, "DELETE FROM t WHERE id > 10").await.unwrap();
+    assert_eq!(give_back(100).await, Ok(100));
+    assert_eq!(pages().await, full - 100);
+    while give_back(500).await.unwrap() > 0 {}
+    assert!(pages().await < 1_200, "{} of {full}", pages().await);
+    assert_eq!(count(&database).await, 10);
+}

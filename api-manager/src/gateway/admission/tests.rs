@@ -7,6 +7,7 @@ use shared_claims::scope::ScopeSet;
 use super::*;
 use crate::domain::api::Backends;
 use crate::domain::api_key::{Draft, NotFromHere, generate};
+use crate::domain::by_grant::ByGrant;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, IdentityProviderId};
 use crate::domain::scheme::Schemes;
@@ -43,7 +44,7 @@ impl Case {
     }
 
     fn principal(&self) -> Principal {
-        Principal::Grant(self.grant.clone())
+        Principal::Grant(ByGrant::of(&self.grant))
     }
 
     fn verdict(&self) -> Result<KeyType, Refusal> {

@@ -6,7 +6,8 @@ use shared_claims::secret::Digest;
 
 use super::{Buckets, Key, Limited};
 use crate::domain::api::{Api, Operation};
-use crate::domain::tier::{Limit, Tier};
+use crate::domain::tier::Limit;
+use crate::gateway::subscribers::Tiers;
 
 /// What all callers of one API share.
 #[derive(Default)]
@@ -20,11 +21,8 @@ pub struct Shared {
 impl Shared {
     /// The limits that `api` names among `tiers`.
     #[must_use]
-    pub fn compile(api: &Api, tiers: &[Tier], buckets: &Buckets) -> Self {
-        let limit = |name: &Option<String>| -> Option<&Limit> {
-            let name = name.as_deref()?;
-            tiers.iter().find(|tier| tier.name == name)?.limit.as_ref()
-        };
+    pub fn compile(api: &Api, tiers: &Tiers, buckets: &Buckets) -> Self {
+        let limit = |name: &Option<String>| -> Option<&Limit> { tiers.limit(name.as_deref()?) };
         let definition = &api.definition;
         let mut shared = Self {
             api: buckets.by_tier(Key::ApiTier(api.id), limit(&definition.limit_tier)),

@@ -8,9 +8,15 @@ use shared_claims::signature::Algorithm;
 use super::*;
 use crate::backend_states::BackendStates;
 use crate::domain::api::{self, Definition, Operation};
+use crate::domain::application::KeyType;
 use crate::domain::grant::{AssertionOrigin, Grant, Lineage};
 use crate::domain::identity_provider::Replay;
-use crate::domain::ids::{GrantId, SubscriptionId};
+use crate::domain::ids::GrantId;
+use crate::domain::lifecycle::State;
+use crate::domain::subscription::SubscriptionState;
+use crate::gateway::clients::Clients;
+use crate::gateway::limits::Buckets;
+use crate::gateway::upstream::Upstreams;
 
 const NOW: UnixTime = UnixTime(500);
 
@@ -90,7 +96,7 @@ pub(crate) fn grant(application: ApplicationId, provider: IdentityProviderId) ->
 /// One API and what surrounds it.
 pub(crate) struct World {
     pub(crate) api: Api,
-    subscriptions: Vec<Subscription>,
+    subscriptions: Vec<Terms>,
     providers: Vec<IdentityProvider>,
 }
 
@@ -115,16 +121,8 @@ impl World {
 
     pub(crate) fn subscribes(&mut self, application: ApplicationId, state: SubscriptionState) {
         self.subscriptions.retain(|other| other.application_id != application);
-        self.subscriptions.push(Subscription {
-            id: SubscriptionId::generate(),
-            application_id: application,
-            api_id: self.api.id,
-            tier: "Gold".to_owned(),
-            state,
-            created_at: NOW,
-            updated_at: NOW,
-            revision: 1,
-        });
+        let (api_id, tier) = (self.api.id, "Gold".to_owned());
+        self.subscriptions.push(Terms { application_id: application, api_id, tier, state });
     }
 
     pub(crate) fn table(&self) -> RouteTable {
@@ -137,11 +135,16 @@ impl World {
     }
 }
 
-fn compile(sources: Sources) -> RouteTable {
+fn with_parts<T>(work: impl FnOnce(&Parts<'_>) -> T) -> T {
     let settings = crate::settings::Settings::for_tests(std::path::Path::new("/nowhere"));
     let clients = Clients::new(1, settings.outbound(std::time::Duration::from_secs(1))).unwrap();
     let upstreams = Upstreams::new(Arc::new(BackendStates::new(Clock::System)));
-    RouteTable::compile(sources, &clients, &Buckets::new(Clock::System), &upstreams, Tally::of)
+    let buckets = Buckets::new(Clock::System);
+    work(&Parts { clients: &clients, buckets: &buckets, upstreams: &upstreams })
+}
+
+fn compile(sources: Sources) -> RouteTable {
+    with_parts(|parts| RouteTable::compile(sources, parts))
 }
 
 fn table(places: &[(&str, &str, bool)]) -> RouteTable {
@@ -208,4 +211,135 @@ fn ten_thousand_apis_are_found_as_fast_as_one() {
     assert_eq!(table.len(), 10_000);
     assert_eq!(found(&table, "/api9999/sub/1.0/x"), at("/api9999/sub/1.0", "/x"));
     assert_eq!(found(&table, &"/x".repeat(5_000)), None);
+}
+
+/// What a table makes of every path that matters to [`a_table_that_was_changed_step_by_step_is_what_one_of_everything_is`].
+fn answers(table: &RouteTable, applications: &[ApplicationId]) -> Vec<String> {
+    let paths = ["/a/x", "/a/1/x", "/a/2/x", "/a/3/x", "/b/x", "/b/1/x", "/c/1/x"];
+    let mut answers: Vec<String> = paths
+        .iter()
+        .map(|path| {
+            let found = table.find(path).map(|found| (found.prefix, found.route.id, found.route.revision));
+            format!("{path} {found:?}")
+        })
+        .collect();
+    for id in applications {
+        let rights = table.routes().filter_map(|route| {
+            let right = table.subscriber(*id)?.at(route.id)?;
+            Some((route.id, right.state, right.tier.to_string()))
+        });
+        let mut rights: Vec<_> = rights.collect();
+        rights.sort_by_key(|(api, ..)| *api);
+        answers.push(format!("{rights:?}"));
+    }
+    answers.push(format!("{} {}", table.len(), table.asks_for_certificates()));
+    answers
+}
+
+#[test]
+fn a_table_that_was_changed_step_by_step_is_what_one_of_everything_is() {
+    let place = |context: &str, version: &str, default_version: bool, seconds: i64| {
+        let mut api = api();
+        (api.context, api.version) = (context.to_owned(), version.to_owned());
+        api.definition.default_version = default_version;
+        api.created_at = UnixTime(seconds);
+        api
+    };
+    let mut apis = vec![
+        place("a", "1", true, 1),
+        place("a", "2", true, 2),
+        place("b", "1", false, 3),
+        place("c", "1", true, 4),
+    ];
+    let applications = [ApplicationId::generate(), ApplicationId::generate()];
+    let mut terms: Vec<Terms> = Vec::new();
+    let everything = |apis: &[Api], terms: &[Terms]| {
+        compile(Sources { apis: apis.to_vec(), subscriptions: terms.to_vec(), ..Sources::default() })
+    };
+    let mut table = everything(&apis, &terms);
+
+    // Each step changes what storage would hold, and says of what a gateway would hear that it has changed.
+    type Step<'s> = (&'s str, Box<dyn Fn(&mut Vec<Api>, &mut Vec<Terms>) -> Vec<ApiId> + 's>);
+    let of = |application: usize, api: &Api, state| Terms {
+        application_id: applications[application],
+        api_id: api.id,
+        tier: "Gold".to_owned(),
+        state,
+    };
+    let steps: Vec<Step<'_>> = vec![
+        (
+            "a revision",
+            Box::new(|apis, _| {
+                apis[2].revision = 7;
+                vec![apis[2].id]
+            }),
+        ),
+        (
+            "the default leaves service",
+            Box::new(|apis, _| {
+                apis[1].state = State::Retired;
+                vec![apis[1].id]
+            }),
+        ),
+        (
+            "a newer default",
+            Box::new(|apis, _| {
+                apis.push(place("a", "3", true, 9));
+                vec![apis[4].id]
+            }),
+        ),
+        (
+            "b answers without its version, and takes certificates",
+            Box::new(|apis, _| {
+                apis[2].definition.default_version = true;
+                apis[2].definition.security =
+                    crate::domain::scheme::Schemes::of(&crate::domain::scheme::Scheme::ALL);
+                vec![apis[2].id]
+            }),
+        ),
+        (
+            "somebody subscribes",
+            Box::new(|apis, terms| {
+                terms.push(of(0, &apis[0], SubscriptionState::Active));
+                terms.push(of(0, &apis[2], SubscriptionState::Active));
+                terms.push(of(1, &apis[0], SubscriptionState::Active));
+                Vec::new()
+            }),
+        ),
+        (
+            "is blocked, and ends another subscription",
+            Box::new(|apis, terms| {
+                terms[0].state = SubscriptionState::Blocked;
+                terms.remove(2);
+                vec![apis[0].id]
+            }),
+        ),
+        (
+            "two go at once",
+            Box::new(|apis, _| {
+                let gone: Vec<ApiId> = apis.drain(2..4).map(|api| api.id).collect();
+                gone
+            }),
+        ),
+    ];
+    for (name, step) in steps {
+        let changed = step(&mut apis, &mut terms);
+        let delta = Delta {
+            revision: table.revision + 1,
+            apis: changed.into_iter().map(|id| (id, apis.iter().find(|api| api.id == id).cloned())).collect(),
+            applications: applications
+                .iter()
+                .map(|id| {
+                    (*id, None, terms.iter().filter(|one| one.application_id == *id).cloned().collect())
+                })
+                .collect(),
+            ..Delta::default()
+        };
+        table = with_parts(|parts| table.changed(delta, parts));
+        assert_eq!(
+            answers(&table, &applications),
+            answers(&everything(&apis, &terms), &applications),
+            "{name}"
+        );
+    }
 }

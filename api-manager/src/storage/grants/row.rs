@@ -72,6 +72,10 @@ impl Row {
         }
     }
 
+    pub(super) fn access_digest(&self) -> Option<Digest> {
+        Digest::from_slice(&self.access_digest)
+    }
+
     pub(super) fn into_grant(self) -> Result<Grant, StorageError> {
         let refresh = self.refresh()?;
         let assertion = self.origin()?;

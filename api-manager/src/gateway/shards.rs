@@ -1,0 +1,149 @@
+//! A map for tables that are swapped: a changed copy shares with the first all that did not change.
+//!
+//! Entries are dealt out to about as many shards as each shard then has entries. A copy is made of the references to the
+//! shards, and of those shards that change: of a thousand entries among a million.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use super::fold::Fold;
+
+type Shard<K, V> = HashMap<K, V, Fold>;
+
+/// The map. Cloning it costs a reference a shard.
+#[derive(Clone)]
+pub struct Shards<K, V> {
+    /// A power of two of them.
+    shards: Box<[Arc<Shard<K, V>>]>,
+    len: usize,
+    fold: Fold,
+}
+
+impl<K, V> Default for Shards<K, V> {
+    fn default() -> Self {
+        Self { shards: Box::new([Arc::default()]), len: 0, fold: Fold::default() }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
+    /// Holds these; of several with the same key the last.
+    #[must_use]
+    pub fn of(entries: Vec<(K, V)>) -> Self {
+        let fold = Fold::default();
+        let wide = entries.len().isqrt().next_power_of_two();
+        let mut shards: Vec<Shard<K, V>> = Vec::new();
+        shards.resize_with(wide, Shard::default);
+        let mut all = Self { shards: Box::new([]), len: 0, fold };
+        for (key, value) in entries {
+            let place = place_of(&fold, &key, wide);
+            let Some(shard) = shards.get_mut(place) else { continue };
+            all.len += usize::from(shard.insert(key, value).is_none());
+        }
+        all.shards = shards.into_iter().map(Arc::new).collect();
+        all
+    }
+
+    /// What is kept under `key`.
+    #[must_use]
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.shards.get(place_of(&self.fold, key, self.shards.len()))?.get(key)
+    }
+
+    /// Keeps `value` under `key`.
+    pub fn insert(&mut self, key: K, value: V) {
+        // As many to a shard as there are shards, times four before they are dealt out anew.
+        if self.len >= 4 * self.shards.len() * self.shards.len() {
+            *self = Self::of(self.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+        }
+        let place = place_of(&self.fold, &key, self.shards.len());
+        if let Some(shard) = self.shards.get_mut(place) {
+            self.len += usize::from(Arc::make_mut(shard).insert(key, value).is_none());
+        }
+    }
+
+    /// Keeps nothing under `key` any more.
+    pub fn remove<Q>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let place = place_of(&self.fold, key, self.shards.len());
+        if let Some(shard) = self.shards.get_mut(place)
+            && shard.contains_key(key)
+        {
+            Arc::make_mut(shard).remove(key);
+            self.len -= 1;
+        }
+    }
+
+    /// Everything.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    /// How much is kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// By the upper bits: the map inside goes by the lower ones.
+fn place_of<Q: Hash + ?Sized>(fold: &Fold, key: &Q, wide: usize) -> usize {
+    let upper = fold.hash_one(key) >> 40;
+    usize::try_from(upper).unwrap_or_default() & (wide - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(shards: &Shards<u64, u64>) -> Vec<(u64, u64)> {
+        let mut all: Vec<(u64, u64)> = shards.iter().map(|(key, value)| (*key, *value)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn a_changed_copy_leaves_the_first_as_it_was_and_shares_the_rest() {
+        let first = Shards::of((0..10_000_u64).map(|n| (n, n)).collect());
+        let mut second = first.clone();
+        second.insert(5, 50);
+        second.insert(20_000, 1);
+        second.remove(&6);
+        second.remove(&30_000);
+
+        assert_eq!((first.get(&5), first.get(&6), first.get(&20_000)), (Some(&5), Some(&6), None));
+        assert_eq!((second.get(&5), second.get(&6), second.get(&20_000)), (Some(&50), None, Some(&1)));
+        assert_eq!((first.len(), second.len()), (10_000, 10_000));
+        let shared = first.shards.iter().zip(&second.shards).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+        assert!(shared >= first.shards.len() - 3 && first.shards.len() == 128);
+    }
+
+    #[test]
+    fn a_map_that_grows_from_nothing_holds_what_one_made_at_once_does() {
+        let mut grown = Shards::default();
+        assert!(grown.is_empty() && grown.get(&1).is_none());
+        for n in 0..3_000_u64 {
+            grown.insert(n, n);
+        }
+        assert_eq!(read(&grown), read(&Shards::of((0..3_000).map(|n| (n, n)).collect())));
+        assert!(grown.shards.len() >= 16 && grown.len() == 3_000);
+        for n in 0..3_000_u64 {
+            grown.remove(&n);
+        }
+        assert!(grown.is_empty() && read(&grown).is_empty());
+    }
+}
