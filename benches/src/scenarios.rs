@@ -7,6 +7,8 @@ pub mod introspection;
 pub mod junk;
 pub mod password;
 pub mod scale;
+pub mod startup;
+pub mod store;
 pub mod swaps;
 pub mod tokens;
 
@@ -15,8 +17,18 @@ use crate::outcome::Outcome;
 use crate::run::{Run, workspace};
 
 /// Their names, in the order of the page.
-pub const NAMES: [&str; 8] =
-    ["gateway", "scale", "junk", "swaps", "exchange", "tokens", "introspection", "password"];
+pub const NAMES: [&str; 10] = [
+    "gateway",
+    "scale",
+    "junk",
+    "startup",
+    "swaps",
+    "store",
+    "exchange",
+    "tokens",
+    "introspection",
+    "password",
+];
 
 /// Runs one, and says where and when that was; `None` where there is none of that name.
 pub async fn outcome(name: &str, run: &Run) -> Option<Outcome> {
@@ -25,11 +37,13 @@ pub async fn outcome(name: &str, run: &Run) -> Option<Outcome> {
         "gateway" => Box::pin(gateway::run(run)).await,
         "scale" => Box::pin(scale::run(run)).await,
         "junk" => Box::pin(junk::run(run)).await,
+        "startup" => Box::pin(startup::run(run)).await,
         "swaps" => Box::pin(swaps::run(run)).await,
         "exchange" => Box::pin(exchange::run(run)).await,
         "tokens" => Box::pin(tokens::run(run)).await,
         "introspection" => Box::pin(introspection::run(run)).await,
         "password" => Box::pin(password::run(run)).await,
+        "store" => Box::pin(store::run(run)).await,
         _ => return None,
     };
     outcome.circumstances = Circumstances { rounds: run.rounds, seconds: run.seconds, ..circumstances };
