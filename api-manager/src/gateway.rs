@@ -90,9 +90,6 @@ use usage::{Tally, Usage};
 
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
 
-/// How many read at the same time what credentials stand for: while one waits for the database, another gathers.
-const READERS: usize = 2;
-
 /// How long usage may be written when the gateway stops.
 const LAST_WRITE: Duration = Duration::from_secs(3);
 
@@ -241,7 +238,9 @@ pub async fn start_within(
     let readers = std::iter::repeat_with(|| {
         tokio::spawn(Arc::clone(&gateway.grants).read_for_all(Arc::clone(&gateway.app)))
     });
-    let readers = readers.take(READERS).collect();
+    // While one waits for a database that is elsewhere, another gathers; one that is here is asked by one, so that what comes
+    // meanwhile is asked together.
+    let readers = readers.take(if gateway.app.database.is_postgres() { 2 } else { 1 }).collect();
     let refresh = tokio::spawn(Refresh::new(Arc::clone(&gateway), notices, last).run());
     let (connections, drain) = (limits.connections, limits.drain);
     Ok(GatewayHandle {

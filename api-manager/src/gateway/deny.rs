@@ -42,7 +42,7 @@ impl<'c> Caller<'c> {
     #[must_use]
     pub fn of(entry: &'c Entry) -> Self {
         let caller = &entry.principal;
-        let issuer = caller.origin().map(|origin| &*origin.issuer);
+        let issuer = caller.origin().map(|origin| origin.issuer);
         Self { application: caller.application_id(), subject: caller.subject(), issuer }
     }
 }

@@ -41,6 +41,9 @@ pub fn find_by_access_digest(
     row.map(Row::into_grant).transpose()
 }
 
+/// What was found of an access token: its grant, or why that cannot be read.
+pub type FoundByDigest = (Digest, Result<Grant, StorageError>);
+
 /// The grants of these access tokens, whatever their state, in no order. A row that cannot be read is an error of its own:
 /// it must not stand in the way of the others.
 ///
@@ -49,22 +52,26 @@ pub fn find_by_access_digest(
 pub fn find_by_access_digests(
     connection: &mut AnyConnection,
     digests: &[Digest],
-) -> Result<Vec<(Digest, Result<Grant, StorageError>)>, StorageError> {
-    let rows: Vec<Row> = match digests {
-        [] => return Ok(Vec::new()),
-        // A statement that is prepared once.
-        [digest] => {
-            let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
-            row.select(Row::as_select()).load(connection)?
-        }
-        many => {
-            let many = many.iter().map(|digest| digest.as_bytes().as_slice());
-            either!(connection, native => {
-                let rows = grants::table.filter(grants::access_digest.eq_any(many));
-                rows.select(Row::as_select()).load(native)?
-            })
-        }
+) -> Result<Vec<FoundByDigest>, StorageError> {
+    // SQLite is asked within the process: up to some number, a statement that is prepared once beats one for all.
+    const FEW: usize = 16;
+    let one_by_one = match connection {
+        AnyConnection::Sqlite(_) => digests.len() <= FEW,
+        AnyConnection::Postgres(_) => digests.len() <= 1,
     };
+    let mut rows: Vec<Row> = Vec::new();
+    if one_by_one {
+        for digest in digests {
+            let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
+            rows.extend(row.select(Row::as_select()).first::<Row>(connection).optional()?);
+        }
+    } else {
+        let many = digests.iter().map(|digest| digest.as_bytes().as_slice());
+        rows = either!(connection, native => {
+            let rows = grants::table.filter(grants::access_digest.eq_any(many));
+            rows.select(Row::as_select()).load(native)?
+        });
+    }
     Ok(rows.into_iter().filter_map(|row| Some((row.access_digest()?, row.into_grant()))).collect())
 }
 

@@ -1,7 +1,9 @@
 //! Misses: what the cache does not know is looked up.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use log::error;
 
 use super::{Answer, Cached, CannotLookUp, GrantCache, lock};
@@ -49,7 +51,7 @@ impl GrantCache {
         tokio::spawn(async move {
             let answer = ends.cache.ask(&app, &wanted).await;
             ends.cache.lookups.tell(vec![(credential, answer)]);
-            drop(ends);
+            ends.all_are_told();
         });
     }
 
@@ -74,10 +76,11 @@ impl GrantCache {
         loop {
             let batch = self.lookups.next().await;
             let ends = EndsLookups { cache: Arc::clone(&self), of: batch };
-            let app = Arc::clone(&app);
-            let read = tokio::spawn(async move { ends.cache.read_batch(&app, ends.of.clone()).await });
-            if read.await.is_err() {
-                error!("a look-up panicked");
+            // Here, and not in a task of its own: each hand-over costs more than a look-up.
+            let read = AssertUnwindSafe(self.read_batch(&app, ends.of.clone())).catch_unwind().await;
+            match read {
+                Ok(()) => ends.all_are_told(),
+                Err(_) => error!("a look-up panicked"),
             }
         }
     }
@@ -107,6 +110,7 @@ impl GrantCache {
             }
             left = again;
         }
+        self.lookups.tell(left.into_iter().map(|credential| (credential, Err(CannotLookUp))).collect());
     }
 }
 
@@ -114,6 +118,13 @@ impl GrantCache {
 struct EndsLookups {
     cache: Arc<GrantCache>,
     of: Vec<Credential>,
+}
+
+impl EndsLookups {
+    /// Leaves those alone who have begun to wait for the same credentials since.
+    fn all_are_told(mut self) {
+        self.of.clear();
+    }
 }
 
 impl Drop for EndsLookups {
