@@ -206,15 +206,9 @@ pub async fn start_within(
     // Before anything is cached: every later revocation is heard.
     let last = app.database.read(revocations::last).await?;
     let cores = Cores::start(app.settings.workers).map_err(GatewayError::Threads)?;
-    let lookups = app.metrics.counter(
-        "gateway_lookups_total",
-        "Credentials that the gateway looked up in the database or had a provider's keys vouch for.",
-        &[],
-    );
-    let lookups = lookups.with_label_values::<&str>(&[]);
     let gateway = Arc::new(Gateway {
         table: ArcSwap::default(),
-        grants: Arc::new(GrantCache::new(limits.cache).counting(lookups)),
+        grants: Arc::new(GrantCache::new(limits.cache)),
         clients: Clients::new(cores.count(), app.settings.outbound(Duration::from_secs(5)))?,
         assertions: Assertions::new(app.settings.issuer.clone()),
         answers: ResponseCache::default(),
@@ -228,7 +222,7 @@ pub async fn start_within(
     });
     refresh::load_table(&gateway).await?;
     let grants = Arc::clone(&gateway.grants);
-    let help = "Credentials that the gateway looked up in the database.";
+    let help = "Credentials that the gateway looked up in the database or had a provider's keys vouch for.";
     gateway.app.metrics.counted("gateway_lookups_total", help, move || grants.times_asked());
 
     let (phase, _) = watch::channel(Phase::Serving);

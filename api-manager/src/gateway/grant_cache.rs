@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::IntCounter;
 use shared_claims::clock::UnixTime;
 use tokio::time::Instant;
 
@@ -116,8 +115,6 @@ pub struct GrantCache {
     started: Instant,
     sweeps: AtomicU32,
     asked: AtomicU64,
-    /// The same for the metrics.
-    counter: Option<IntCounter>,
 }
 
 /// The revocations heard, counted.
@@ -142,14 +139,7 @@ impl GrantCache {
             started: Instant::now(),
             sweeps: AtomicU32::new(0),
             asked: AtomicU64::new(0),
-            counter: None,
         }
-    }
-
-    /// Counts its look-ups there too.
-    #[must_use]
-    pub fn counting(self, counter: IntCounter) -> Self {
-        Self { counter: Some(counter), ..self }
     }
 
     /// What is remembered of a credential.
@@ -306,7 +296,6 @@ impl GrantCache {
 
     fn count(&self, lookups: u64) {
         self.asked.fetch_add(lookups, Ordering::Relaxed);
-        self.counter.iter().for_each(|counter| counter.inc_by(lookups));
     }
 
     fn is_fed(&self, now: u64) -> bool {

@@ -6,6 +6,7 @@ use diesel::sql_types::BigInt;
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
+use shared_server::either;
 
 use super::schema::used_assertions;
 

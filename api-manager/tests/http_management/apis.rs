@@ -258,7 +258,7 @@ async fn one_version_of_a_context_is_the_default() {
 async fn a_path_without_a_version_goes_to_the_version_that_took_it_last() {
     let manager = Manager::start().await;
     let default = |version: &str| {
-        let operations = json!([{"method": "GET", "path": format!("/{version}"), "auth": "none"}]);
+        let operations = json!([{"method": "GET", "path": format!("/of-{version}"), "auth": "none"}]);
         let body = with(with(api("pets"), "version", json!(version)), "default_version", json!(true));
         with(body, "operations", operations)
     };
@@ -267,14 +267,14 @@ async fn a_path_without_a_version_goes_to_the_version_that_took_it_last() {
     let second = manager.post(&As::admin(), "/api/v1/apis", default("2")).await.made();
     manager.acts(&As::admin(), &second, "publish").await.expect(200);
     // Their backend is not there: what is declared is tried, and what is not is not found.
-    assert_eq!((manager.calls("/pets/1").await, manager.calls("/pets/2").await), (404, 502));
+    assert_eq!((manager.calls("/pets/of-1").await, manager.calls("/pets/of-2").await), (404, 502));
 
     manager.put(&As::admin(), &at("apis", &first), default("1")).await.expect(200);
-    assert_eq!((manager.calls("/pets/1").await, manager.calls("/pets/2").await), (502, 404));
+    assert_eq!((manager.calls("/pets/of-1").await, manager.calls("/pets/of-2").await), (502, 404));
     let third = manager.post(&As::admin(), "/api/v1/apis", default("3")).await.made();
-    assert_eq!(manager.calls("/pets/1").await, 404, "taken by one that is not published yet");
+    assert_eq!(manager.calls("/pets/of-1").await, 404, "taken by one that is not published yet");
     manager.acts(&As::admin(), &third, "publish").await.expect(200);
-    assert_eq!(manager.calls("/pets/3").await, 502);
+    assert_eq!(manager.calls("/pets/of-3").await, 502);
     manager.stop().await;
 }
 

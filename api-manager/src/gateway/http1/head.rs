@@ -107,8 +107,11 @@ pub fn read(read: &mut BytesMut, is_head: bool) -> Result<Option<(Response<()>, 
     Ok(None)
 }
 
-/// A head's length with what it says, which is nothing for an interim answer; `None` where it is not complete.
-fn parse<const LINES: usize>(read: &[u8]) -> Result<Option<(usize, Option<Response<()>>)>, Malformed> {
+/// A head's length with what it says, which is nothing for an interim answer.
+type Parsed = (usize, Option<Response<()>>);
+
+/// Parses a head; `None` where it is not complete.
+fn parse<const LINES: usize>(read: &[u8]) -> Result<Option<Parsed>, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; LINES];
     let mut parsed = httparse::Response::new(&mut lines);
     let length = match parsed.parse(read).map_err(Malformed::Head)? {
