@@ -43,7 +43,7 @@ pub enum HashingError {
 type Job = Box<dyn FnOnce(&mut Tools) + Send>;
 
 /// What a thread hashes with. The memory is handed from one password to the next while there is a next one: having 19
-/// MiB mapped and zeroed each time costs a tenth of the hash.
+/// MiB mapped and zeroed each time would be work that is no hashing.
 struct Tools {
     argon2: Argon2<'static>,
     memory: Vec<Block>,
