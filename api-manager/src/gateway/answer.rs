@@ -1,34 +1,37 @@
 //! Asking a backend, by whichever client speaks its protocol: the answer, or why there is none.
 
 use std::error::Error as StdError;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use shared_server::outbound::{ConnectError, connect_error};
 use tokio::time::{Instant, sleep_until};
 
-use super::bodies::BoxError;
 use super::clients::{Client, is_unprocessed};
-use super::http1::{Http1, Received, SendError};
+use super::headers;
+use super::http1::{Http1, Malformed, Received, SendError};
 use super::refusal::Refusal;
 use super::uploads::{Progress, Upload};
 use super::upstream::attempts::Failure;
 
-/// The body of an answer.
-pub enum Theirs {
-    /// By our own client.
-    Http1(Received),
-    /// By hyper's.
-    Hyper(Incoming),
+/// The body of an answer: by our own client, or by hyper's.
+pub type Theirs = Either<Received, Incoming>;
+
+/// Whether the whole rest of a body has come already.
+#[must_use]
+pub fn is_at_hand(body: &Theirs) -> bool {
+    match body {
+        Either::Left(body) => body.is_at_hand(),
+        Either::Right(body) => body.is_end_stream(),
+    }
 }
 
 /// Why there is no answer.
@@ -37,7 +40,7 @@ pub enum NoAnswer {
     /// Its head did not come in time.
     #[error("the backend did not answer in time")]
     Late,
-    /// Our own client has none.
+    /// Our own client has none, or hyper's has one that is none to us.
     #[error(transparent)]
     Http1(#[from] SendError),
     /// hyper's has none.
@@ -93,7 +96,7 @@ async fn ask_http1(
     let ready = http1.connect(&head.uri).await.map_err(SendError::from)?;
     tokio::select! {
         biased;
-        answered = http1.send(ready, head, upload) => Ok(answered?.map(Theirs::Http1)),
+        answered = http1.send(ready, head, upload) => Ok(answered?.map(Either::Left)),
         () = first_byte.is_late() => Err(NoAnswer::Late),
     }
 }
@@ -111,7 +114,14 @@ async fn ask_hyper(
     };
     tokio::select! {
         biased;
-        answered = &mut answer => Ok(answered?.map(Theirs::Hyper)),
+        answered = &mut answer => {
+            let response = answered?;
+            // Our own client looks for itself. A change of protocols is judged by whoever asked for one.
+            if !response.status().is_informational() && headers::is_misframed(response.headers()) {
+                return Err(SendError::from(Malformed::Framing).into());
+            }
+            Ok(response.map(Either::Right))
+        }
         () = late => Err(NoAnswer::Late),
     }
 }
@@ -167,47 +177,5 @@ impl NoAnswer {
         let mut told: Vec<String> = causes.map(ToString::to_string).collect();
         told.dedup();
         told.join(": ")
-    }
-}
-
-impl Theirs {
-    /// Whether the whole rest has come already.
-    #[must_use]
-    pub fn is_at_hand(&self) -> bool {
-        match self {
-            Self::Http1(body) => body.is_at_hand(),
-            Self::Hyper(body) => body.is_end_stream(),
-        }
-    }
-}
-
-impl Body for Theirs {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.get_mut() {
-            Self::Http1(body) => Pin::new(body).poll_frame(cx),
-            Self::Hyper(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1(body) => body.is_end_stream(),
-            Self::Hyper(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Http1(body) => body.size_hint(),
-            Self::Hyper(body) => body.size_hint(),
-        }
     }
 }

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio::time::Sleep;
 
-use super::answer::Theirs;
+use super::answer::{Theirs, is_at_hand};
 use super::live::{Live, Watch};
 use super::response_cache::copying::Copying;
 use super::streams::Held;
@@ -134,7 +134,7 @@ impl Outgoing {
     #[must_use]
     pub fn with_watch(mut self, watch: Option<Watch>) -> Self {
         // What is here already goes out at once.
-        let takes_time = matches!(&self.content, Content::Theirs(body, ..) if !body.is_at_hand());
+        let takes_time = matches!(&self.content, Content::Theirs(body, ..) if !is_at_hand(body));
         if takes_time && !self.is_end_stream() {
             self.live = watch.map(|watch| Box::new(Live::new(watch)));
         }

@@ -90,7 +90,7 @@ pub async fn forward(
             Some(read) => (Upload::Ready(Full::new(read.clone())), None),
             None => body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause)),
         };
-        let fault = match exchange(&way, &head, upload, progress.as_ref()).await {
+        let (failure, refusal) = match exchange(&way, &head, upload, progress.as_ref()).await {
             Ok(response) => {
                 attempts.answered(&attempt, response.status());
                 let response = match upgrade.filter(|_| response.status().is_informational()) {
@@ -100,9 +100,8 @@ pub async fn forward(
                 return Ok((response, attempt.lease));
             }
             Err(Fault::Client(refusal)) => return Err(refusal),
-            Err(Fault::Backend(fault)) => fault,
+            Err(Fault::Backend(failure, refusal)) => (failure, refusal),
         };
-        let (failure, refusal) = fault;
         attempts.failed(&attempt, failure);
         drop(attempt);
         let had_body = progress.is_some();
@@ -144,7 +143,7 @@ enum Fault {
     /// It is the client's.
     Client(Refusal),
     /// It is the backend's.
-    Backend((Failure, Refusal)),
+    Backend(Failure, Refusal),
 }
 
 /// Sends the request to one backend and waits for the head of the answer.
@@ -166,12 +165,8 @@ async fn exchange(
             if is_upgrade {
                 Ok(response)
             } else {
-                Err(Fault::Backend((Failure::Final, Refusal::BackendBroken)))
+                Err(Fault::Backend(Failure::Final, Refusal::BackendBroken))
             }
-        }
-        Ok(response) if headers::is_misframed(response.headers()) => {
-            warn!(api = route.id.to_string().as_str(), request_id = text(request_id); "the backend's answer has two readings");
-            Err(Fault::Backend((Failure::Final, Refusal::BackendBroken)))
         }
         Ok(response) => Ok(response),
         Err(why) => {
@@ -182,7 +177,7 @@ async fn exchange(
             }
             let cause = why.chain();
             warn!(api = route.id.to_string().as_str(), request_id = text(request_id), cause = cause.as_str(); "no answer from the backend");
-            Err(Fault::Backend((why.failure(), why.refusal())))
+            Err(Fault::Backend(why.failure(), why.refusal()))
         }
     }
 }

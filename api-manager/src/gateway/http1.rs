@@ -27,7 +27,7 @@ use tower_service::Service as _;
 use super::bodies::BoxError;
 use super::uploads::Upload;
 pub use body::Received;
-use head::Malformed;
+pub use head::Malformed;
 use idle::Idle;
 use wire::{Sent, Wire};
 

@@ -253,6 +253,23 @@ async fn an_answer_that_breaks_off_is_no_complete_answer_to_the_client() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_head_is_too_large_or_has_too_many_lines_is_502() {
+    let head = |lines: String| format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok").into_bytes();
+    let many = |lines: usize| (0..lines).map(|line| format!("x-{line}: y\r\n")).collect::<String>();
+    for (bytes, status) in [
+        (head(many(90)), 200),
+        (head(many(100)), 502),
+        (head(format!("x: {}\r\n", "y".repeat(256 * 1_024))), 502),
+        // It goes on without an end.
+        (format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(256 * 1_024)).into_bytes(), 502),
+    ] {
+        let backend = Backend::raw(bytes.leak()).await;
+        let (world, _, token) = World::with_pets(&backend.url).await;
+        assert_eq!(world.calls("/pets/1.0/", &token).await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_stalls_is_cut_in_the_apis_time() {
     let backend = Backend::talking(|mut stream| async move {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart").await.unwrap();
