@@ -1,6 +1,7 @@
 //! Counts on their way to the database: added up here, written in batches, kept where that fails.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use log::warn;
@@ -17,36 +18,64 @@ const MOST: usize = 20_000;
 /// Lines that one transaction writes, so that no other writer waits long.
 const BATCH: usize = 250;
 
-/// What is not written yet.
-#[derive(Default)]
-pub struct Books {
-    lines: HashMap<(UnixTime, Line), Totals>,
+/// What is counted by: for the minute, and by which line.
+pub type ByLine = (UnixTime, Line);
+
+/// Says of which key fewer are expected.
+pub trait Wider {
+    /// The same without application and operation.
+    #[must_use]
+    fn wider(self) -> Self;
 }
 
-impl Books {
+impl Wider for ByLine {
+    fn wider(self) -> Self {
+        let (minute, line) = self;
+        (minute, Line { application: None, operation: String::new(), ..line })
+    }
+}
+
+/// What is added up and not handed on yet.
+pub struct Books<K> {
+    lines: HashMap<K, Totals>,
+}
+
+impl<K> Default for Books<K> {
+    fn default() -> Self {
+        Self { lines: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash + Wider> Books<K> {
     /// Adds to a line; false where it is lost. Where there are too many lines, application and operation are given up
     /// first: what an API is called is still counted.
-    pub fn enter(&mut self, minute: UnixTime, line: Line, totals: &Totals) -> bool {
-        let key = (minute, line);
-        if self.lines.len() < MOST || self.lines.contains_key(&key) {
-            self.lines.entry(key).or_default().add(totals);
+    pub fn enter(&mut self, mut key: K, totals: &Totals) -> bool {
+        if let Some(sum) = self.lines.get_mut(&key) {
+            sum.add(totals);
             return true;
         }
-        let (minute, line) = key;
-        let key = (minute, Line { application: None, operation: String::new(), ..line });
+        if self.lines.len() >= MOST {
+            key = key.wider();
+        }
         // As many again, for APIs and statuses.
-        if self.lines.len() < 2 * MOST || self.lines.contains_key(&key) {
+        let has_room = self.lines.len() < 2 * MOST || self.lines.contains_key(&key);
+        if has_room {
             self.lines.entry(key).or_default().add(totals);
-            return true;
         }
-        false
+        has_room
     }
 
+    /// Everything, which is none afterwards.
+    pub fn drain(&mut self) -> impl Iterator<Item = (K, Totals)> {
+        self.lines.drain()
+    }
+}
+
+impl Books<ByLine> {
     /// Everything, in the order in which it is to be written.
     pub fn take(&mut self) -> Vec<Count> {
-        let lines = std::mem::take(&mut self.lines);
         let mut counts: Vec<Count> =
-            lines.into_iter().map(|((minute, line), totals)| Count { minute, line, totals }).collect();
+            self.drain().map(|((minute, line), totals)| Count { minute, line, totals }).collect();
         counts.sort_by(|a, b| (a.minute, &a.line).cmp(&(b.minute, &b.line)));
         counts
     }
@@ -55,7 +84,7 @@ impl Books {
     pub fn put_in(&mut self, counts: Vec<Count>) -> u64 {
         let mut lost = 0;
         for Count { minute, line, totals } in counts {
-            if !self.enter(minute, line, &totals) {
+            if !self.enter((minute, line), &totals) {
                 lost += u64::try_from(totals.calls).unwrap_or_default();
             }
         }
@@ -97,10 +126,10 @@ mod tests {
     fn calls_of_one_line_are_added_up_and_survive_a_failed_write() {
         let mut books = Books::default();
         for _ in 0..3 {
-            assert!(books.enter(MINUTE, line(1), &one()));
+            assert!(books.enter((MINUTE, line(1)), &one()));
         }
         let failed = books.take();
-        assert!(books.enter(MINUTE, line(1), &one()));
+        assert!(books.enter((MINUTE, line(1)), &one()));
         assert_eq!(books.put_in(failed), 0);
         let counts = books.take();
         assert_eq!((counts.len(), counts[0].totals.calls), (1, 4));
@@ -110,7 +139,7 @@ mod tests {
     fn too_many_lines_lose_their_operations_before_calls_are_lost() {
         let mut books = Books::default();
         for operation in 0..MOST + 1_000 {
-            assert!(books.enter(MINUTE, line(operation), &one()));
+            assert!(books.enter((MINUTE, line(operation)), &one()));
         }
         let counts = books.take();
         assert_eq!(counts.len(), MOST + 1);

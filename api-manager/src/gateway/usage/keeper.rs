@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::books::{self, Books, FLUSH};
+use super::books::{self, Books, ByLine, FLUSH};
 use super::meters::Meters;
 use super::till::Till;
 use crate::app::App;
@@ -22,7 +22,7 @@ pub struct Keeper {
     app: Arc<App>,
     tills: Arc<PerCore<Mutex<Till>>>,
     meters: Arc<Meters>,
-    books: Books,
+    books: Books<ByLine>,
 }
 
 impl Keeper {

@@ -1,20 +1,19 @@
 //! What one thread has counted since it was last collected.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use shared_claims::clock::UnixTime;
 
+use super::books::{Books, Wider};
 use super::meters::{Local, Meters};
 use super::{Account, Tally};
 use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::{Count, Line, Totals};
-
-/// The most lines of one thread; beyond them, application and operation are given up before calls are.
-const MOST: usize = 20_000;
 
 /// The most APIs whose part in the metrics a thread keeps at hand.
 const MOST_LOCALS: usize = 4_096;
@@ -33,28 +32,51 @@ pub struct Record<'a> {
     pub broke_off: bool,
 }
 
-/// What a line counts. Operations are told apart by where they are: the line holds its own, so that no other takes its place.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What a line counts, in what costs nothing to compare.
+#[derive(PartialEq, Eq, Hash)]
 struct Key {
     minute: UnixTime,
     api: Option<ApiId>,
     application: Option<ApplicationId>,
-    operation: usize,
+    operation: Option<Place>,
     status: u16,
+}
+
+/// An operation, told from others by where it is: nothing else takes its place while this holds it.
+struct Place(Arc<Operation>);
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Place {}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl Wider for Key {
+    fn wider(self) -> Self {
+        Self { application: None, operation: None, ..self }
+    }
 }
 
 /// The counts.
 pub struct Till {
     meters: Arc<Meters>,
     locals: HashMap<Option<ApiId>, Local>,
-    lines: HashMap<Key, (Option<Arc<Operation>>, Totals)>,
+    books: Books<Key>,
     lost: u64,
 }
 
 impl Till {
     /// Nothing yet.
     pub fn new(meters: Arc<Meters>) -> Self {
-        Self { meters, locals: HashMap::new(), lines: HashMap::new(), lost: 0 }
+        Self { meters, locals: HashMap::new(), books: Books::default(), lost: 0 }
     }
 
     /// Counts a call.
@@ -62,28 +84,14 @@ impl Till {
         let Record { api, account, .. } = &record;
         let local = self.locals.entry(api.api).or_insert_with(|| self.meters.local(&api.label));
         local.count(&record);
-
-        let operation = account.operation.as_ref();
-        let mut key = Key {
+        let key = Key {
             minute,
             api: api.api,
             application: account.application,
-            operation: operation.map_or(0, |operation| Arc::as_ptr(operation).addr()),
+            operation: account.operation.clone().map(Place),
             status: record.status.as_u16(),
         };
-        let totals = totals(&record);
-        if let Some((_, sum)) = self.lines.get_mut(&key) {
-            return sum.add(&totals);
-        }
-        let mut operation = operation.map(Arc::clone);
-        if self.lines.len() >= MOST {
-            key = Key { application: None, operation: 0, ..key };
-            operation = None;
-        }
-        // As many again, for APIs and statuses.
-        if self.lines.len() < 2 * MOST || self.lines.contains_key(&key) {
-            self.lines.entry(key).or_insert((operation, Totals::default())).1.add(&totals);
-        } else {
+        if !self.books.enter(key, &totals(&record)) {
             self.lost += 1;
         }
     }
@@ -95,12 +103,13 @@ impl Till {
             // Of APIs that are gone, most likely.
             self.locals.clear();
         }
-        let count = |(key, (operation, totals)): (Key, (Option<Arc<Operation>>, Totals))| {
-            let operation = operation.map(|one| format!("{} {}", one.method, one.path)).unwrap_or_default();
-            let Key { minute, api, application, status, .. } = key;
-            Count { minute, line: Line { api, application, operation, status }, totals }
+        let count = |(key, totals): (Key, Totals)| {
+            let Key { minute, api, application, operation, status } = key;
+            let operation = operation.map(|Place(one)| format!("{} {}", one.method, one.path));
+            let line = Line { api, application, operation: operation.unwrap_or_default(), status };
+            Count { minute, line, totals }
         };
-        (self.lines.drain().map(count).collect(), std::mem::take(&mut self.lost))
+        (self.books.drain().map(count).collect(), std::mem::take(&mut self.lost))
     }
 }
 
