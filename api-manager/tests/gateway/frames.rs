@@ -71,6 +71,13 @@ impl Peer {
         0
     }
 
+    /// Ends the connection without losing what was sent: closed with something unread, the kernel would reset it, and
+    /// a reset overtakes what the other side has not read (RFC 9112, section 9.6).
+    pub async fn leaves(mut self) {
+        let _ = self.stream.shutdown().await;
+        while self.reads().await.is_some() {}
+    }
+
     /// Whether the other side ends the connection in this time; its GOAWAY counts.
     pub async fn is_sent_away_within(&mut self, limit: Duration) -> Option<u32> {
         let gone = async {

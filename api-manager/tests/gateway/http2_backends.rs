@@ -2,7 +2,6 @@
 
 use api_manager::domain::api::transport::BackendTls;
 use http::{Method, Response};
-use tokio::io::AsyncWriteExt;
 
 use super::backend::{Backend, full};
 use super::frames::{self, END_HEADERS, END_STREAM, Peer};
@@ -78,7 +77,7 @@ async fn a_request_that_a_goaway_leaves_out_is_sent_again_and_one_it_may_have_se
             let stream = peer.reads_until(frames::HEADERS).await;
             if connection == 0 {
                 peer.sends(frames::GOAWAY, 0, 0, &frames::goaway(last_stream, 0)).await;
-                return;
+                return peer.leaves().await;
             }
             // ":status: 200" of HPACK's static table.
             peer.sends(frames::HEADERS, END_HEADERS | END_STREAM, stream, &[0x88]).await;
@@ -131,7 +130,7 @@ async fn an_http2_backend_that_breaks_the_rules_is_502_or_breaks_off() {
                 "reset" => peer.sends(frames::RST_STREAM, 0, stream, &2_u32.to_be_bytes()).await,
                 "stream 0" => peer.sends(frames::DATA, 0, 0, b"x").await,
                 "headers" => peer.sends(frames::HEADERS, END_HEADERS, stream, &[0xff; 9]).await,
-                _ => peer.stream.shutdown().await.unwrap_or_default(),
+                _ => peer.leaves().await,
             }
         })
         .await;
