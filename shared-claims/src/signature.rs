@@ -14,7 +14,7 @@ use std::str::FromStr;
 use openssl::hash::MessageDigest;
 use serde::{Deserialize, Serialize};
 
-pub use keys::{PrivateKey, PublicKey, SigningHeader};
+pub use keys::{PrivateKey, PublicKey, SigningHeader, WrittenHeader};
 
 /// A JWS algorithm that we sign and verify with (RFC 7518, RFC 8037). Never HMAC, never none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

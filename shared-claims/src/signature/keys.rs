@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
@@ -14,6 +16,9 @@ use serde::Serialize;
 use super::provider::Handle;
 use super::{Algorithm, KeyKind, SignatureError, UnusableKey};
 use crate::jose::Compact;
+
+/// Two dots and the signature of an RSA-2048 key in base64url; longer ones make the token's memory grow.
+const LONGEST_SIGNATURE: usize = 344 + 2;
 
 /// A private key, parsed once and ready to sign.
 #[derive(Clone)]
@@ -109,14 +114,33 @@ impl PrivateKey {
         signing: &SigningHeader<'_>,
         claims: &C,
     ) -> Result<String, SignatureError> {
-        if signing.algorithm.key_kind() != self.kind {
+        self.sign_under(&signing.write()?, claims)
+    }
+
+    /// Signs claims as a compact JWS under a header that was written before.
+    ///
+    /// # Errors
+    /// As [`PrivateKey::sign`].
+    pub fn sign_under<C: Serialize>(
+        &self,
+        header: &WrittenHeader,
+        claims: &C,
+    ) -> Result<String, SignatureError> {
+        if header.algorithm.key_kind() != self.kind {
             return Err(SignatureError::Invalid);
         }
-        let mut header = jsonwebtoken::Header::new(signing.algorithm.library());
-        header.typ = signing.typ.map(str::to_owned);
-        header.kid = signing.kid.map(str::to_owned);
-        header.x5t_s256 = signing.x5t_s256.map(str::to_owned);
-        jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|_| SignatureError::Failed)
+        let failed = |_| SignatureError::Failed;
+        let claims = serde_json::to_vec(claims).map_err(|_| SignatureError::Failed)?;
+        let mut token = String::with_capacity(header.text.len() + claims.len() * 4 / 3 + LONGEST_SIGNATURE);
+        token.push_str(&header.text);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(&claims, &mut token);
+        let algorithm = header.algorithm.library();
+        let signature =
+            jsonwebtoken::crypto::sign(token.as_bytes(), &self.encoding, algorithm).map_err(failed)?;
+        token.push('.');
+        token.push_str(&signature);
+        Ok(token)
     }
 }
 
@@ -143,6 +167,29 @@ pub struct SigningHeader<'a> {
     pub kid: Option<&'a str>,
     /// The certificate's SHA-256 thumbprint, base64url.
     pub x5t_s256: Option<&'a str>,
+}
+
+/// A header as it stands in a token, written once for all tokens of a key and algorithm.
+#[derive(Clone, Debug)]
+pub struct WrittenHeader {
+    /// How to sign.
+    pub algorithm: Algorithm,
+    text: String,
+}
+
+impl SigningHeader<'_> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// [`SignatureError::Failed`].
+    pub fn write(&self) -> Result<WrittenHeader, SignatureError> {
+        let mut header = jsonwebtoken::Header::new(self.algorithm.library());
+        header.typ = self.typ.map(str::to_owned);
+        header.kid = self.kid.map(str::to_owned);
+        header.x5t_s256 = self.x5t_s256.map(str::to_owned);
+        let json = serde_json::to_vec(&header).map_err(|_| SignatureError::Failed)?;
+        Ok(WrittenHeader { algorithm: self.algorithm, text: URL_SAFE_NO_PAD.encode(json) })
+    }
 }
 
 impl PublicKey {

@@ -10,6 +10,7 @@ use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private, Public};
 use openssl::rsa::Padding;
+use openssl::sha::{Sha256, Sha384};
 use openssl::sign::{RsaPssSaltlen, Signer, Verifier};
 
 use super::Algorithm;
@@ -138,7 +139,13 @@ impl signature::Verifier<Vec<u8>> for OpensslVerifier {
 
 fn sign(key: &PKey<Private>, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     if algorithm == Algorithm::EdDSA {
-        return Signer::new_without_digest(key)?.sign_oneshot_to_vec(message);
+        // Into room of the known length (RFC 8032, section 5.1.6): otherwise OpenSSL is asked for it each time.
+        let mut made = vec![0; 64];
+        Signer::new_without_digest(key)?.sign_oneshot(&mut made, message)?;
+        return Ok(made);
+    }
+    if let Some(half) = algorithm.ecdsa_half() {
+        return sign_ecdsa(key, half, message);
     }
     let mut signer = Signer::new(algorithm.digest(), key)?;
     if algorithm.is_pss() {
@@ -146,9 +153,25 @@ fn sign(key: &PKey<Private>, algorithm: Algorithm, message: &[u8]) -> Result<Vec
         signer.set_rsa_mgf1_md(algorithm.digest())?;
         signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
     }
-    let made = signer.sign_oneshot_to_vec(message)?;
-    let Some(half) = algorithm.ecdsa_half() else { return Ok(made) };
-    let pair = EcdsaSig::from_der(&made)?;
+    signer.sign_oneshot_to_vec(message)
+}
+
+/// `r` and `s` as OpenSSL computes them. Its `Signer` would make a context for each signature, look the digest up by name
+/// and write the two numbers as DER, from which they had to be read again.
+fn sign_ecdsa(key: &PKey<Private>, half: i32, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    let key = key.ec_key()?;
+    let pair = match half {
+        32 => {
+            let mut hash = Sha256::new();
+            hash.update(message);
+            EcdsaSig::sign(&hash.finish(), &key)?
+        }
+        _ => {
+            let mut hash = Sha384::new();
+            hash.update(message);
+            EcdsaSig::sign(&hash.finish(), &key)?
+        }
+    };
     let mut joined = pair.r().to_vec_padded(half)?;
     joined.extend(pair.s().to_vec_padded(half)?);
     Ok(joined)
