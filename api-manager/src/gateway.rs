@@ -33,7 +33,6 @@ pub mod lookups;
 pub mod mock;
 pub mod operations;
 pub mod path;
-pub mod random;
 pub mod refresh;
 pub mod refusal;
 pub mod resolve;

@@ -12,6 +12,7 @@ pub mod jose;
 pub mod jwk;
 pub mod oauth;
 pub mod opaque;
+pub mod random;
 pub mod scope;
 pub mod secret;
 pub mod signature;

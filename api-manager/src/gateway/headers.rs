@@ -8,8 +8,8 @@ use http::header::{
     TRANSFER_ENCODING, VIA,
 };
 use http::{Request, Version};
+use shared_claims::random;
 
-use super::random;
 use super::refusal::Refusal;
 
 /// The header by which a request is found again.
