@@ -75,6 +75,10 @@ impl Form {
 }
 
 fn decode(bytes: &[u8]) -> Result<String, BadForm> {
+    // Tokens are long and need no escapes.
+    if !bytes.iter().any(|byte| matches!(byte, b'+' | b'%')) {
+        return std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| BadForm::Encoding);
+    }
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter().copied();
     while let Some(byte) = rest.next() {
