@@ -9,6 +9,7 @@ use shared_server::sealing::MasterKey;
 use shared_server::telemetry::Metrics;
 
 use crate::domain::claims::Issuer;
+use crate::facts::Facts;
 use crate::keys::KeyRing;
 
 /// The running server's state. Everything in it is a handle or does not change.
@@ -17,6 +18,8 @@ pub struct App {
     pub clock: Clock,
     /// The database.
     pub database: Database,
+    /// What was read of clients a moment ago.
+    pub facts: Facts,
     /// The signing keys.
     pub keys: KeyRing,
     /// Opens and seals their private halves.

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::{App, Counters};
 use crate::domain::claims::Issuer;
+use crate::facts::Facts;
 use crate::flows::keys::{KeyStore, host_of};
 use crate::flows::{FlowError, housekeeping};
 use crate::http::{self, Metadata};
@@ -127,6 +128,7 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
     let health = Health::new(database.clone(), metrics.clone());
     let app = Arc::new(App {
         clock,
+        facts: Facts::new(database.is_postgres()),
         database,
         keys,
         master: foundation.master,

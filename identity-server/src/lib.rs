@@ -6,6 +6,7 @@ pub mod app;
 mod bootstrap;
 pub mod commands;
 pub mod domain;
+pub mod facts;
 pub mod flows;
 mod http;
 pub mod keys;

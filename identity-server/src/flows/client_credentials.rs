@@ -14,14 +14,14 @@ use crate::domain::client::{Client, GrantType};
 /// [`FlowError::Client`] where the grant or every scope is out of bounds.
 pub async fn client_credentials(
     app: &App,
-    client: Client,
+    client: &Client,
     requested: &ScopeSet,
     now: UnixTime,
 ) -> Result<Issued, FlowError> {
     client.require_grant(GrantType::ClientCredentials)?;
     let scope = client.grant_to_itself(requested)?;
 
-    let claims = app.issuer.application_claims(&client, &scope, new_jti(), now);
+    let claims = app.issuer.application_claims(client, &scope, new_jti(now), now);
     let access_token = sign(app, client.settings.signing_algorithm, &claims, now).await?;
 
     Ok(Issued { access_token, expires_in: client.settings.access_token_lifetime, refresh_token: None, scope })

@@ -81,6 +81,7 @@ pub async fn replace(
         Ok((changed, differing))
     });
     let (changed, differing) = replaced.await?;
+    app.facts.changed();
 
     audit::record(by, "client.update", &id.to_string(), &differing);
     Ok(changed)
@@ -107,6 +108,7 @@ pub async fn rotate_secret(
         if clients::replace(db, &changed)? { Ok(changed) } else { Err(FlowError::Changed) }
     });
     let changed = rotated.await?;
+    app.facts.changed();
 
     audit::record(by, "client.secret.rotate", &id.to_string(), &format!("overlap_seconds={overlap}"));
     Ok((changed, secret))
@@ -123,6 +125,7 @@ pub async fn delete(app: &App, by: &str, id: ClientId, expected: Option<i64>) ->
         if clients::delete(db, id, Some(present.revision))? { Ok(()) } else { Err(FlowError::Changed) }
     });
     deleted.await?;
+    app.facts.changed();
 
     audit::record(by, "client.delete", &id.to_string(), "");
     Ok(())

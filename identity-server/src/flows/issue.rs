@@ -3,6 +3,7 @@
 use serde::Serialize;
 use shared_claims::clock::UnixTime;
 use shared_claims::opaque::OpaqueToken;
+use shared_claims::random;
 use shared_claims::scope::ScopeSet;
 use shared_claims::signature::Algorithm;
 
@@ -24,8 +25,8 @@ pub struct Issued {
 
 /// A new `jti`.
 #[must_use]
-pub fn new_jti() -> String {
-    uuid::Uuid::now_v7().as_hyphenated().to_string()
+pub fn new_jti(now: UnixTime) -> String {
+    random::id_at(now).as_hyphenated().to_string()
 }
 
 /// Signs claims, making the first key of the algorithm's kind where there is none yet.

@@ -1,21 +1,25 @@
 //! Whether a token of ours is live: the question behind introspection and behind every bearer at our own REST.
 
+use std::sync::Arc;
+
 use shared_claims::claims::ClaimSet;
 use shared_claims::clock::UnixTime;
-use shared_claims::opaque;
 use shared_claims::scope::ScopeSet;
+use shared_claims::secret::Digest;
+use shared_claims::{jose, opaque};
 
-use super::FlowError;
+use super::{FlowError, client_login};
 use crate::app::App;
-use crate::domain::client::{Client, ClientId};
+use crate::domain::client::ClientId;
 use crate::domain::refresh::{Family, RefreshToken};
 use crate::domain::user;
-use crate::storage::{clients, refresh_tokens, revoked_tokens, users};
+use crate::keys::SignedBy;
+use crate::storage::{refresh_tokens, revoked_tokens, users};
 
 /// A token that is good now.
 pub enum LiveToken {
     /// A JWT access token.
-    Access(Box<AccessToken>),
+    Access(Arc<AccessToken>),
     /// A refresh token.
     Refresh(Box<LiveRefreshToken>),
 }
@@ -24,6 +28,8 @@ pub enum LiveToken {
 pub struct AccessToken {
     /// What it says.
     pub claims: ClaimSet,
+    /// The key that verified it.
+    pub signed_by: SignedBy,
     /// `jti`.
     pub jti: String,
     /// Whom it was issued to.
@@ -72,9 +78,11 @@ impl AccessToken {
 /// [`FlowError::Storage`].
 pub async fn find_live(app: &App, token: &str, now: UnixTime) -> Result<Option<LiveToken>, FlowError> {
     if let Some(digest) = opaque::presented(token.as_bytes()) {
+        let facts = app.facts.clone();
         let found = app.database.look_up(move |db| {
             let Some((token, family)) = refresh_tokens::find(db, &digest)? else { return Ok(None) };
-            let client = clients::find(db, family.client)?.filter(|client| client.settings.enabled);
+            let client = client_login::read(&facts, db, family.client, now)?;
+            let client = client.filter(|client| client.settings.enabled);
             let user = users::find(db, family.user)?.filter(|user| user.honours(family.created_at));
             let (Some(_), Some(user), true) = (client, user, token.is_active(&family, now)) else {
                 return Ok(None);
@@ -88,12 +96,12 @@ pub async fn find_live(app: &App, token: &str, now: UnixTime) -> Result<Option<L
     let Some(access) = verified(app, token, now) else { return Ok(None) };
     let (jti, client, issued_at) = (access.jti.clone(), access.client, access.issued_at);
     let user = access.is_user.then(|| user::key(&access.subject));
+    let facts = app.facts.clone();
     let is_live = app.database.look_up(move |db| {
         if revoked_tokens::contains(db, &jti)? {
             return Ok(false);
         }
-        let is_enabled = |client: Client| client.settings.enabled;
-        if !clients::find(db, client)?.is_some_and(is_enabled) {
+        if !client_login::read(&facts, db, client, now)?.is_some_and(|client| client.settings.enabled) {
             return Ok(false);
         }
         let Some(key) = user else { return Ok(true) };
@@ -104,16 +112,37 @@ pub async fn find_live(app: &App, token: &str, now: UnixTime) -> Result<Option<L
         }
         Ok::<_, FlowError>(users::find_by_key(db, &key)?.is_some_and(|user| user.honours(issued_at)))
     });
-    Ok(is_live.await?.then(|| LiveToken::Access(Box::new(access))))
+    Ok(is_live.await?.then_some(LiveToken::Access(access)))
 }
 
 /// Reads an access token that we signed and that has not expired; whether it was revoked is another question.
 #[must_use]
-pub fn verified(app: &App, token: &str, now: UnixTime) -> Option<AccessToken> {
-    let claims = app.keys.verify(token, now)?;
+pub fn verified(app: &App, token: &str, now: UnixTime) -> Option<Arc<AccessToken>> {
+    // What is longer is no token of ours, and not worth a digest.
+    if token.len() > jose::LONGEST {
+        return None;
+    }
+    let digest = Digest::of(token.as_bytes());
+    let known = app.facts.token(&digest);
+    let is_known = known.is_some();
+    let access = match known {
+        Some(access) => access,
+        None => Arc::new(read(app, token, now)?),
+    };
+    // Keys retire, and tokens end, also where the signature is known to be right.
+    if access.expires_at <= now || !app.keys.vouches(&access.signed_by, now) {
+        return None;
+    }
+    if !is_known {
+        app.facts.keep_token(digest, &access);
+    }
+    Some(access)
+}
+
+fn read(app: &App, token: &str, now: UnixTime) -> Option<AccessToken> {
+    let (claims, signed_by) = app.keys.verify(token, now)?;
     let text = |name| claims.text(name).ok().flatten().map(str::to_owned);
-    let expires_at = claims.numeric_date("exp").ok()??;
-    if text("iss")? != app.issuer.name || expires_at <= now {
+    if text("iss")? != app.issuer.name {
         return None;
     }
     Some(AccessToken {
@@ -124,7 +153,8 @@ pub fn verified(app: &App, token: &str, now: UnixTime) -> Option<AccessToken> {
         audience: claims.audience().ok()?.into_iter().map(str::to_owned).collect(),
         issued_at: claims.numeric_date("iat").ok()??,
         is_user: text("aut").as_deref() == Some("APPLICATION_USER"),
-        expires_at,
+        expires_at: claims.numeric_date("exp").ok()??,
+        signed_by,
         claims,
     })
 }

@@ -30,7 +30,7 @@ pub struct PasswordGrant {
 /// [`FlowError::BadCredentials`], [`FlowError::Client`], [`FlowError::Hashing`] where too many passwords wait.
 pub async fn password(
     app: &App,
-    client: Client,
+    client: &Client,
     grant: PasswordGrant,
     now: UnixTime,
 ) -> Result<Issued, FlowError> {
@@ -44,10 +44,10 @@ pub async fn password(
     };
 
     let scope = client.grant_to_user(&grant.scope, &user)?;
-    let jti = new_jti();
-    let claims = app.issuer.user_claims(&client, &user, &scope, jti.clone(), now);
+    let jti = new_jti(now);
+    let claims = app.issuer.user_claims(client, &user, &scope, jti.clone(), now);
     let access_token = sign(app, client.settings.signing_algorithm, &claims, now).await?;
-    let refresh = client.refreshes().then(|| first_token(&client, &user, &scope, jti, now)).transpose()?;
+    let refresh = client.refreshes().then(|| first_token(client, &user, &scope, jti, now)).transpose()?;
     let (refresh_token, record) = refresh.unzip();
 
     app.database

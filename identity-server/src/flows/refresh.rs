@@ -19,7 +19,7 @@ use crate::storage::{refresh_tokens, users};
 /// [`FlowError::Refresh`]; a reuse has then ended the family.
 pub async fn refresh(
     app: &App,
-    client: Client,
+    client: &Client,
     presented: &str,
     requested: &ScopeSet,
     now: UnixTime,
@@ -40,10 +40,10 @@ pub async fn refresh(
         Err(refused) => return Err(refused.into()),
     }
     let user = user.filter(|user| user.honours(family.created_at)).ok_or(RefreshRefused::UserGone)?;
-    let scope = still_granted(&client, &user, &family, requested)?;
+    let scope = still_granted(client, &user, &family, requested)?;
 
-    let jti = new_jti();
-    let claims = app.issuer.user_claims(&client, &user, &scope, jti.clone(), now);
+    let jti = new_jti(now);
+    let claims = app.issuer.user_claims(client, &user, &scope, jti.clone(), now);
     let access_token = sign(app, client.settings.signing_algorithm, &claims, now).await?;
     let refresh_token = OpaqueToken::generate()?;
     let successor = RefreshToken {

@@ -92,7 +92,7 @@ async fn identify(app: &App, header: &str, scope: &str) -> Result<String, Proble
             format!("Bearer realm=\"Countersign\", error=\"insufficient_scope\", scope=\"{scope}\"");
         return Err(Problem::forbidden(format!("the token lacks the scope {scope}"), Some(challenge)));
     }
-    if token.is_for(app) { Ok(token.subject) } else { Err(invalid()) }
+    if token.is_for(app) { Ok(token.subject.clone()) } else { Err(invalid()) }
 }
 
 fn unauthorized(detail: &str, bearer: Option<&str>) -> Problem {

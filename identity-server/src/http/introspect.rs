@@ -44,7 +44,7 @@ async fn answer(app: &App, request: Result<OAuthRequest, OAuthError>) -> Result<
         request => request?,
     };
     let now = app.clock.now();
-    let caller = token_caller(app, request.client.clone(), now).await?;
+    let caller = token_caller(app, &request.client, now).await?;
     let is_empty = request.form.names().any(|name| name == "token") && request.form.get("token").is_none();
     if is_empty {
         return Ok(None);

@@ -25,7 +25,7 @@ use crate::flows::client_login::token_caller;
 )]
 pub(super) async fn revoke(app: web::Data<App>, request: OAuthRequest) -> Result<HttpResponse, OAuthError> {
     let now = app.clock.now();
-    let caller = token_caller(&app, request.client.clone(), now).await?;
+    let caller = token_caller(&app, &request.client, now).await?;
     flows::revoke::revoke(&app, &caller, request.required("token")?, now).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
 }

@@ -68,12 +68,12 @@ pub(super) async fn method_not_allowed() -> Result<HttpResponse, OAuthError> {
 }
 
 async fn issue(app: &App, request: OAuthRequest, now: UnixTime) -> Result<Issued, OAuthError> {
-    let client = client_login(app, request.client.clone(), now).await?;
+    let client = client_login(app, &request.client, now).await?;
 
     let issued: Result<Issued, FlowError> = match Grant::parse(&request)? {
-        Grant::Password(grant) => password(app, client, grant, now).await,
-        Grant::ClientCredentials(scope) => client_credentials(app, client, &scope, now).await,
-        Grant::Refresh { token, scope } => refresh(app, client, token.expose(), &scope, now).await,
+        Grant::Password(grant) => password(app, &client, grant, now).await,
+        Grant::ClientCredentials(scope) => client_credentials(app, &client, &scope, now).await,
+        Grant::Refresh { token, scope } => refresh(app, &client, token.expose(), &scope, now).await,
     };
     Ok(issued?)
 }

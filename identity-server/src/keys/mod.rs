@@ -7,5 +7,5 @@ mod snapshot;
 
 pub use certificate::{KeyMaterial, make};
 pub use published::{Document, Published};
-pub use ring::{KeyError, KeyRing};
+pub use ring::{KeyError, KeyRing, SignedBy};
 pub use snapshot::KeySummary;

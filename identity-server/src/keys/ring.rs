@@ -7,12 +7,12 @@ use serde::Serialize;
 use shared_claims::claims::ClaimSet;
 use shared_claims::clock::UnixTime;
 use shared_claims::jose::Compact;
-use shared_claims::signature::{ALGORITHMS, Algorithm, SignatureError, SigningHeader, UnusableKey};
+use shared_claims::signature::{ALGORITHMS, Algorithm, SignatureError, UnusableKey};
 use shared_server::sealing::{MasterKey, SealingError};
 
 use super::published::Published;
 use super::snapshot::{KeySummary, Snapshot};
-use crate::domain::key::{self, KeyRecord, published_kid};
+use crate::domain::key::{self, KeyRecord};
 
 /// Why a key cannot be made, opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,15 @@ pub enum KeyError {
     /// There is no key of this kind yet.
     #[error("there is no signing key for {0} yet")]
     Missing(Algorithm),
+}
+
+/// The key that a token was signed with, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedBy {
+    /// The name under which the key is published for the algorithm.
+    pub kid: String,
+    /// The algorithm.
+    pub algorithm: Algorithm,
 }
 
 /// Signs and verifies with the keys that the database held when it was last looked at.
@@ -122,32 +131,25 @@ impl KeyRing {
         let kid = key::current(records, algorithm.key_kind(), now).ok_or(KeyError::Missing(algorithm))?;
         let key =
             snapshot.keys.iter().find(|key| key.record.kid == kid).ok_or(KeyError::Missing(algorithm))?;
-        let kid = published_kid(kid, algorithm);
-        let header = SigningHeader {
-            algorithm,
-            typ: Some("at+jwt"),
-            kid: Some(&kid),
-            x5t_s256: Some(&key.thumbprint),
-        };
-        Ok(key.private.sign(&header, claims)?)
+        let header = key.header(algorithm).ok_or(KeyError::Missing(algorithm))?;
+        Ok(key.private.sign_under(header, claims)?)
     }
 
-    /// The claims of a token that one of the published keys signed; `None` for everything else. Dates and issuer are
-    /// not looked at.
+    /// The claims of a token that one of the published keys signed, and that key; `None` for everything else. Dates and
+    /// issuer are not looked at.
     #[must_use]
-    pub fn verify(&self, token: &str, now: UnixTime) -> Option<ClaimSet> {
+    pub fn verify(&self, token: &str, now: UnixTime) -> Option<(ClaimSet, SignedBy)> {
         let jwt = Compact::parse(token).ok()?;
-        let algorithm: Algorithm = jwt.header.alg.parse().ok()?;
-        let kid = jwt.header.kid.as_deref()?;
+        let by = SignedBy { algorithm: jwt.header.alg.parse().ok()?, kid: jwt.header.kid.clone()? };
         let snapshot = self.snapshot.load();
-        let key = snapshot.keys.iter().find(|key| {
-            key.record.kind == algorithm.key_kind() && published_kid(&key.record.kid, algorithm) == kid
-        })?;
-        if !snapshot.is_published(algorithm) || key.record.retires_at.is_some_and(|at| at <= now) {
-            return None;
-        }
-        key.public.verify(&jwt, algorithm).ok()?;
-        Some(ClaimSet::from(jwt.unverified_claims))
+        snapshot.verifying(&by, now)?.public.verify(&jwt, by.algorithm).ok()?;
+        Some((ClaimSet::from(jwt.unverified_claims), by))
+    }
+
+    /// Whether what this key signed is good now. A `kid` is a thumbprint, so that it never names another key.
+    #[must_use]
+    pub fn vouches(&self, by: &SignedBy, now: UnixTime) -> bool {
+        self.snapshot.load().verifying(by, now).is_some()
     }
 
     /// Every key that is known, the newest last.
@@ -204,7 +206,7 @@ mod tests {
         let ring = ring(kinds.map(|kind| record(kind, 1, NOW, None)).to_vec(), ALGORITHMS.to_vec());
         for algorithm in crate::domain::client_metadata::SIGNING_ALGORITHMS {
             let token = ring.sign(algorithm, &json!({"sub": "alice"}), NOW).unwrap();
-            assert_eq!(ring.verify(&token, NOW).unwrap().text("sub"), Ok(Some("alice")));
+            assert_eq!(ring.verify(&token, NOW).unwrap().0.text("sub"), Ok(Some("alice")));
             let jwt = Compact::parse(&token).unwrap();
             let published = jwks(&ring, NOW).into_iter().find(|key| key.kid == jwt.header.kid).unwrap();
             assert_eq!(published.alg.as_deref(), Some(algorithm.as_str()));
@@ -234,6 +236,11 @@ mod tests {
         assert_ne!(ring.published(NOW).certificate.body, ring.published(begins).certificate.body);
         assert_eq!((jwks(&ring, begins).len(), jwks(&ring, ends).len()), (2, 1));
         assert!(ring.verify(&old, begins).is_some() && ring.verify(&old, ends).is_none());
+        let (_, by) = ring.verify(&old, begins).unwrap();
+        assert!(
+            ring.vouches(&by, begins) && !ring.vouches(&by, ends),
+            "not for what was verified before either"
+        );
     }
 
     #[test]

@@ -6,11 +6,15 @@ use openssl::x509::X509;
 use shared_claims::clock::UnixTime;
 use shared_claims::jwk::{Jwk, JwkSet};
 use shared_claims::secret::Digest;
-use shared_claims::signature::{ALGORITHMS, Algorithm, KeyKind, PrivateKey, PublicKey, UnusableKey};
+use shared_claims::signature::{
+    ALGORITHMS, Algorithm, KeyKind, PrivateKey, PublicKey, SignatureError, SigningHeader, UnusableKey,
+    WrittenHeader,
+};
 use shared_server::sealing::MasterKey;
 
 use super::KeyError;
 use super::published::{Document, Published};
+use super::ring::SignedBy;
 use crate::domain::key::{self, KeyRecord, KeyState, first_algorithm, published_kid};
 
 /// The purpose for which a signing key is sealed, with its `kid`: a sealed key cannot be put in another's place.
@@ -55,6 +59,8 @@ pub(super) struct Key {
     pub(super) public: PublicKey,
     pub(super) certificate: X509,
     pub(super) thumbprint: String,
+    /// The header of its tokens, for each algorithm of its kind.
+    headers: Vec<WrittenHeader>,
 }
 
 impl Snapshot {
@@ -70,6 +76,16 @@ impl Snapshot {
 
     pub(super) fn is_published(&self, algorithm: Algorithm) -> bool {
         algorithm == first_algorithm(algorithm.key_kind()) || self.algorithms.contains(&algorithm)
+    }
+
+    /// The key that verifies what is said to be signed so, if it is published now.
+    pub(super) fn verifying(&self, by: &SignedBy, now: UnixTime) -> Option<&Key> {
+        let is_retired = |key: &Key| key.record.retires_at.is_some_and(|at| at <= now);
+        let named = self.keys.iter().find(|key| {
+            key.record.kind == by.algorithm.key_kind()
+                && published_kid(&key.record.kid, by.algorithm) == by.kid
+        });
+        named.filter(|key| self.is_published(by.algorithm) && !is_retired(key))
     }
 
     pub(super) fn algorithms_of(&self, key: &Key) -> Vec<Algorithm> {
@@ -119,9 +135,23 @@ impl Key {
         let certificate =
             X509::from_pem(record.certificate.as_bytes()).map_err(|_| UnusableKey::Unreadable)?;
         let der = certificate.to_der().map_err(|_| UnusableKey::Unreadable)?;
-        let public = private.public()?;
-        Ok(Self { record, private, public, certificate, thumbprint: Digest::of(&der).base64url() })
+        let (public, thumbprint) = (private.public()?, Digest::of(&der).base64url());
+        let algorithms = ALGORITHMS.into_iter().filter(|algorithm| algorithm.key_kind() == record.kind);
+        let headers = algorithms.map(|algorithm| header(&record.kid, &thumbprint, algorithm));
+        let headers = headers.collect::<Result<_, _>>()?;
+        Ok(Self { record, private, public, certificate, thumbprint, headers })
     }
+
+    /// The header of this key's tokens; `None` for an algorithm of another kind of key.
+    pub(super) fn header(&self, algorithm: Algorithm) -> Option<&WrittenHeader> {
+        self.headers.iter().find(|header| header.algorithm == algorithm)
+    }
+}
+
+/// The header of an access token (RFC 9068, section 2.1).
+fn header(kid: &str, thumbprint: &str, algorithm: Algorithm) -> Result<WrittenHeader, SignatureError> {
+    let kid = published_kid(kid, algorithm);
+    SigningHeader { algorithm, typ: Some("at+jwt"), kid: Some(&kid), x5t_s256: Some(thumbprint) }.write()
 }
 
 /// Seals the private half of a new key for keeping.

@@ -36,6 +36,12 @@ async fn two_nodes_that_start_together_are_one_server() {
     one.post_form("/oauth2/revoke", As::Admin, &[("token", &refreshed.str("refresh_token"))]).await;
     assert!(!two.is_active(&client, &refreshed.str("access_token")).await);
 
+    let form = [("grant_type", "client_credentials")];
+    let other = one.registers(json!({})).await;
+    assert_eq!(two.token(&other, &form).await.status, 200);
+    assert_eq!(one.delete(&format!("/api/v1/clients/{}", other.id), As::Admin).await.status, 204);
+    assert_eq!(two.token(&other, &form).await.status, 401, "a deleted client is gone on every node");
+
     let rotated = one.send("POST", "/api/v1/keys/rotate", As::Admin, &[], "").await;
     assert_eq!(rotated.str("state"), "next");
     tokio::time::sleep(Duration::from_secs(1)).await;

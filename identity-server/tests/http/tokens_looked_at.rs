@@ -46,6 +46,25 @@ async fn introspection_says_nothing_about_a_token_that_is_not_good() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_looked_at_before_is_looked_at_anew() {
+    let server = Server::start().await;
+    let client = server.registers(json!({"access_token_lifetime": 60})).await;
+    let form = [("grant_type", "client_credentials")];
+    let (first, second) = (
+        server.token(&client, &form).await.str("access_token"),
+        server.token(&client, &form).await.str("access_token"),
+    );
+    assert!(server.is_active(&client, &first).await && server.is_active(&client, &second).await);
+
+    let revoked = server.post_form("/oauth2/revoke", As::Admin, &[("token", &first)]).await;
+    assert_eq!(revoked.status, 200);
+    assert!(!server.is_active(&client, &first).await, "it was revoked");
+    assert!(server.is_active(&client, &second).await);
+    server.clock.advance(60);
+    assert!(!server.is_active(&client, &second).await, "it has expired");
+}
+
+#[tokio::test]
 async fn introspection_wants_to_know_who_asks_and_about_what() {
     let server = Server::start().await;
     let client = server.registers(json!({})).await;
