@@ -25,8 +25,7 @@ pub(crate) use published::Metadata;
 
 /// Mounts every route. `App`, `Health` and `Metadata` must be among the app's data.
 pub(crate) fn routes(config: &mut web::ServiceConfig, metadata: &Metadata) {
-    health::routes(config);
-    docs::routes(config, openapi::description());
+    // Tried in this order, so what is asked most comes first: some of what follows are patterns.
     config
         .service(
             web::resource("/oauth2/token")
@@ -43,7 +42,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, metadata: &Metadata) {
                 .post(revoke::revoke)
                 .default_service(web::to(token::method_not_allowed)),
         )
-        .service(readable("/oauth2/jwks").get(published::jwks).head(published::jwks))
+        .service(readable("/oauth2/jwks").get(published::jwks).head(published::jwks));
+    health::routes(config);
+    docs::routes(config, openapi::description());
+    config
         .service(readable("/oauth2/certificate").get(published::certificate).head(published::certificate))
         .service(
             only("/api/v1/clients", "GET, HEAD, POST")
