@@ -59,7 +59,7 @@ pub use client_login::client_login;
 pub use denied::Denied;
 pub use error::FlowError;
 pub use exchange_assertion::{AssertionGrant, exchange_assertion, exchange_on_kept_facts};
-pub use introspect::introspect;
+pub use introspect::{Asker, introspect};
 pub use issue::Issued;
 pub use refresh_grant::{RefreshGrant, refresh_grant};
 pub use revoke::{revoke_lineage, revoke_token};

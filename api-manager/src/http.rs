@@ -32,11 +32,12 @@ pub use wrapping::wrapped;
 /// Mounts everything that `listen` answers.
 pub fn configure(config: &mut web::ServiceConfig, app: &web::Data<App>, health: &Health) {
     config.app_data(app.clone()).app_data(web::Data::new(health.clone()));
-    health::routes(config);
-    docs::routes(config, description());
+    // Tried in this order, so what is asked most comes first: some of what follows are patterns.
     token::routes(config);
     introspection::routes(config);
     revocation::routes(config);
+    health::routes(config);
+    docs::routes(config, description());
     identity_providers::routes(config);
     revocations::routes(config);
     apis::routes(config);

@@ -3,6 +3,7 @@
 use shared_claims::clock::UnixTime;
 use shared_claims::credentials::Pair;
 use shared_claims::secret::Digest;
+use shared_server::database::AnyConnection;
 
 use super::Denied;
 use crate::app::App;
@@ -12,28 +13,33 @@ use crate::storage::{application_keys, applications};
 /// The longest client identifier that is looked up.
 const LONGEST_KEY: usize = 255;
 
-/// Finds the client that one of the readings of its credentials fits. All readings are tried, and an unknown client
-/// costs what a wrong secret costs.
+/// Finds the client that one of the readings of its credentials fits.
 ///
 /// # Errors
 /// [`Denied::Client`], or [`Denied::Storage`].
 pub async fn client_login(app: &App, readings: Vec<Pair>, now: UnixTime) -> Result<Client, Denied> {
-    let found = app
-        .database
-        .look_up(move |connection| {
-            let mut found = None;
-            for Pair { name, secret } in &readings {
-                let key = if is_plausible(name) { application_keys::find(connection, name)? } else { None };
-                let fits = fits(key.as_ref(), secret.digest(), now);
-                if let (Some(key), true, true) = (key, fits, found.is_none()) {
-                    // Keys go with their application; this only covers the moment in between.
-                    let application = applications::find(connection, key.application_id)?;
-                    found = application.map(|application| Client { key, application });
-                }
-            }
-            Ok::<_, Denied>(found)
-        })
-        .await?;
+    let found = app.database.look_up(move |connection| {
+        let key = proven_key(connection, &readings, now)?;
+        // Keys go with their application; this only covers the moment in between.
+        let application = applications::find(connection, key.application_id)?.ok_or(Denied::Client)?;
+        Ok(Client { key, application })
+    });
+    found.await
+}
+
+/// The key that one of the readings of a client's credentials fits. All readings are tried, and an unknown client costs
+/// what a wrong secret costs.
+pub(super) fn proven_key(
+    connection: &mut AnyConnection,
+    readings: &[Pair],
+    now: UnixTime,
+) -> Result<ApplicationKey, Denied> {
+    let mut found = None;
+    for Pair { name, secret } in readings {
+        let key = if is_plausible(name) { application_keys::find(connection, name)? } else { None };
+        let fits = fits(key.as_ref(), secret.digest(), now);
+        found = found.or(key.filter(|_| fits));
+    }
     found.ok_or(Denied::Client)
 }
 

@@ -15,7 +15,7 @@ use super::token::{ErrorReply, post_only, readings};
 use crate::app::App;
 use crate::domain::actor::Right;
 use crate::domain::grant::Grant;
-use crate::flows;
+use crate::flows::{self, Asker};
 
 /// The endpoints, for the API description.
 #[derive(OpenApi)]
@@ -86,13 +86,13 @@ struct GrantReply {
 )]
 async fn introspect(app: web::Data<App>, request: OAuthRequest) -> Result<HttpResponse, OAuthError> {
     let now = app.clock.now();
-    authenticate(&app, &request.client, now).await?;
-    // An empty token is an unknown one; only a form without it is malformed.
+    let asker = asker(&app, &request.client, now).await?;
+    let token = request.form.get("token").unwrap_or_default();
+    let grant = flows::introspect(&app, asker, token, now).await?;
+    // An empty token is an unknown one; only a form without it is malformed, which a stranger is not told.
     if !request.form.names().any(|name| name == "token") {
         return Err(OAuthError::invalid_request("Missing parameters: token."));
     }
-    let token = request.form.get("token").unwrap_or_default();
-    let grant = flows::introspect(&app, token, now).await?;
     let reply = grant.map(|grant| describe(grant, &app.settings.issuer));
     Ok(no_store(&IntrospectionReply { active: reply.is_some(), grant: reply }))
 }
@@ -115,7 +115,7 @@ fn describe(grant: Grant, own_issuer: &str) -> GrantReply {
     }
 }
 
-async fn authenticate(app: &App, client: &PresentedClient, now: UnixTime) -> Result<(), OAuthError> {
+async fn asker(app: &App, client: &PresentedClient, now: UnixTime) -> Result<Asker, OAuthError> {
     let basic = match client {
         PresentedClient::Bearer(token) => {
             let actor = flows::bearer_login(app, token.expose(), now).await.map_err(|denied| {
@@ -125,7 +125,7 @@ async fn authenticate(app: &App, client: &PresentedClient, now: UnixTime) -> Res
                 if is_refusal { OAuthError::new(ErrorCode::InvalidToken, error.description) } else { error }
             })?;
             return if actor.may(Right::Administer) {
-                Ok(())
+                Ok(Asker::Administrator)
             } else {
                 let description = format!("This needs a token with the scope {}.", Right::Administer.scope());
                 Err(OAuthError::new(ErrorCode::InsufficientScope, description))
@@ -137,14 +137,13 @@ async fn authenticate(app: &App, client: &PresentedClient, now: UnixTime) -> Res
     };
     if basic.readings().iter().any(|pair| pair.name == administrator::NAME) {
         return match app.administrator.verify(&basic).await {
-            Ok(true) => Ok(()),
+            Ok(true) => Ok(Asker::Administrator),
             Ok(false) => Err(OAuthError::invalid_client()),
             Err(HashingError::Busy) => Err(OAuthError::unavailable()),
             Err(error @ HashingError::Failed) => Err(OAuthError::fault(&error)),
         };
     }
-    flows::client_login(app, readings(client), now).await?;
-    Ok(())
+    Ok(Asker::Key(readings(client)))
 }
 
 /// The public key of this server: it signs what backends are told about callers (`X-JWT-Assertion`).

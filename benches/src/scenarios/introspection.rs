@@ -18,9 +18,10 @@ pub async fn run(run: &Run) -> Outcome {
     let mut outcome = Outcome::new(
         "Introspection",
         "Both servers with one worker each, 32 keep-alive connections over TLS 1.3, SQLite. The API manager is asked about an
-         opaque token that an assertion bought, by an application's key: the key's secret, the grant, its key and its provider
-         are read each time. The identity server is asked about a JWT (RS256) by its client: the client's secret and state and
-         the revocation are read, and the signature is verified, each time. A core's rate is the inverse of the CPU time of
+         opaque token that an assertion bought, by the application's key that bought it: the key with its secret, the grant and
+         its provider are read each time. The identity server is asked about one JWT (RS256) by its client: the revocation is read each
+         time; the client is read once a second and the signature verified when the token is first seen, for both are
+         kept. A core's rate is the inverse of the CPU time of
          the whole process a request.",
     );
     let manager = Server::api_manager(run, "introspection", &[]).await;
