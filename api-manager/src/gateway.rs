@@ -31,6 +31,7 @@ pub mod listener;
 pub mod live;
 pub mod lookups;
 pub mod mock;
+pub mod onward;
 pub mod operations;
 pub mod path;
 pub mod refresh;

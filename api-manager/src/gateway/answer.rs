@@ -15,9 +15,9 @@ use hyper_util::client::legacy::connect::capture_connection;
 use shared_server::outbound::{ConnectError, connect_error};
 use tokio::time::{Instant, sleep_until};
 
-use super::clients::{Client, is_unprocessed};
+use super::clients::{Pool, is_unprocessed};
 use super::headers;
-use super::http1::{Http1, Malformed, Received, SendError};
+use super::http1::{Http1, Malformed, Received, SendError, Written};
 use super::refusal::Refusal;
 use super::uploads::{Progress, Upload};
 use super::upstream::attempts::Failure;
@@ -70,44 +70,59 @@ impl FirstByte<'_> {
     }
 }
 
-/// Sends a request; `is_handshake` says whether it begins a WebSocket.
+/// An answer whose head is there, without what was meant for this hop only.
+pub struct Answer {
+    /// It, unless it changes protocols: then its headers are as they came.
+    pub response: Response<Theirs>,
+    /// Whether its head says where its body ends: else an end and a breaking off look the same (RFC 9112, section 8).
+    pub shows_its_end: bool,
+}
+
+/// Who sends a request, in the words that they take.
+pub enum Asking<'a> {
+    /// Our own client.
+    Own(&'a Http1, Written<'a>),
+    /// hyper's.
+    Hyper(&'a Pool, &'a Parts),
+}
+
+/// Sends a request.
 ///
 /// # Errors
 /// [`NoAnswer`]. The connector has a limit of its own.
-pub async fn ask(
-    client: &Client,
-    head: &Parts,
-    upload: Upload,
-    is_handshake: bool,
-    first_byte: FirstByte<'_>,
-) -> Result<Response<Theirs>, NoAnswer> {
-    match client.http1().filter(|_| !is_handshake && Http1::carries(&upload)) {
-        Some(http1) => ask_http1(http1, head, upload, first_byte).await,
-        None => ask_hyper(client, Request::from_parts(head.clone(), upload), first_byte).await,
+pub async fn ask(asking: Asking<'_>, upload: Upload, first_byte: FirstByte<'_>) -> Result<Answer, NoAnswer> {
+    match asking {
+        Asking::Own(http1, written) => ask_http1(http1, written, upload, first_byte).await,
+        Asking::Hyper(pool, head) => {
+            ask_hyper(pool, Request::from_parts(head.clone(), upload), first_byte).await
+        }
     }
 }
 
 async fn ask_http1(
     http1: &Http1,
-    head: &Parts,
+    written: Written<'_>,
     upload: Upload,
     first_byte: FirstByte<'_>,
-) -> Result<Response<Theirs>, NoAnswer> {
-    let ready = http1.connect(&head.uri).await.map_err(SendError::from)?;
+) -> Result<Answer, NoAnswer> {
+    let ready = http1.connect(written.to).await.map_err(SendError::from)?;
     tokio::select! {
         biased;
-        answered = http1.send(ready, head, upload) => Ok(answered?.map(Either::Left)),
+        answered = http1.send(ready, written, upload) => {
+            let (response, shows_its_end) = answered?;
+            Ok(Answer { response: response.map(Either::Left), shows_its_end })
+        }
         () = first_byte.is_late() => Err(NoAnswer::Late),
     }
 }
 
 async fn ask_hyper(
-    client: &Client,
+    pool: &Pool,
     mut request: Request<Upload>,
     first_byte: FirstByte<'_>,
-) -> Result<Response<Theirs>, NoAnswer> {
+) -> Result<Answer, NoAnswer> {
     let mut connected = capture_connection(&mut request);
-    let mut answer = pin!(client.hyper().request(request));
+    let mut answer = pin!(pool.request(request));
     let late = async {
         drop(connected.wait_for_connection_metadata().await);
         first_byte.is_late().await;
@@ -115,12 +130,16 @@ async fn ask_hyper(
     tokio::select! {
         biased;
         answered = &mut answer => {
-            let response = answered?;
+            let mut response = answered?;
+            let shows_its_end = headers::shows_its_end(response.headers(), response.version());
             // Our own client looks for itself. A change of protocols is judged by whoever asked for one.
-            if !response.status().is_informational() && headers::is_misframed(response.headers()) {
-                return Err(SendError::from(Malformed::Framing).into());
+            if !response.status().is_informational() {
+                if headers::is_misframed(response.headers()) {
+                    return Err(SendError::from(Malformed::Framing).into());
+                }
+                headers::clean_answer(response.headers_mut());
             }
-            Ok(response.map(Either::Right))
+            Ok(Answer { response: response.map(Either::Right), shows_its_end })
         }
         () = late => Err(NoAnswer::Late),
     }

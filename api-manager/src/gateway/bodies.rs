@@ -60,7 +60,8 @@ impl Patience {
 /// The body of an answer. Its end, or its being given up, ends the request's entry in the books.
 pub struct Outgoing {
     content: Content,
-    ledger: Option<Ledger>,
+    /// In a place of its own, for an answer is moved about a dozen times before it goes out.
+    ledger: Option<Box<Ledger>>,
     live: Option<Box<Live>>,
     /// Of the stream that it goes out by, if that is one of HTTP/2.
     held: Option<Arc<Held>>,
@@ -122,7 +123,7 @@ impl Outgoing {
             Content::Ours(body) => ledger.passed(0, body.size_hint().exact().unwrap_or(0)),
             Content::Theirs(_, _, upload) => ledger.uploads(upload.as_ref()),
         }
-        self.ledger = Some(ledger);
+        self.ledger = Some(Box::new(ledger));
         self.held = Held::here();
         if let Some(held) = &self.held {
             held.begins();

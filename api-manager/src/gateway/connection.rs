@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
-use super::headers::Arrival;
+use super::onward::Arrival;
 
 /// How long a client may take over things.
 #[derive(Clone, Copy, Debug)]

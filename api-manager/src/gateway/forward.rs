@@ -6,19 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use log::warn;
 
-use super::answer::{FirstByte, Theirs, ask};
+use super::answer::{Answer, Asking, FirstByte, Theirs, ask};
 use super::bodies::Outgoing;
-use super::headers::{self, Hop};
+use super::headers;
+use super::http1::{Http1, Written, body_length};
+use super::onward::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::trace::Trace;
-use super::trailers;
 use super::transforms::Changes;
 use super::tunnel::Ends;
 use super::uploads::{Progress, Upload, UploadFault};
@@ -58,7 +59,7 @@ pub struct Way<'a> {
 
 impl Way<'_> {
     /// WebSockets begin in HTTP/1.1.
-    fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> Protocol {
         if self.websocket { Protocol::Http1 } else { self.route.protocol }
     }
 }
@@ -79,23 +80,20 @@ pub async fn forward(
     let mut attempts =
         Attempts::new(route.upstream(key_type), &head.method, body.is_some() || way.read.is_some());
     let mut attempt = attempts.first().map_err(Refusal::NoBackend)?;
-    prepare(&mut head, &way, attempt.address);
+    let mut form = if onward::is_straight(&way, &head.headers) { Form::AsItCame } else { Form::ToBeChanged };
 
     loop {
-        head.uri = attempt.address.uri(way.rest, way.query).ok_or(Refusal::Fault)?;
-        if let Some(host) = head.headers.get_mut(HOST) {
-            *host = attempt.address.host.clone();
-        }
         let (upload, progress) = match &way.read {
             Some(read) => (Upload::Ready(Full::new(read.clone())), None),
             None => body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause)),
         };
-        let (failure, refusal) = match exchange(&way, &head, upload, progress.as_ref()).await {
-            Ok(response) => {
-                attempts.answered(&attempt, response.status());
-                let response = match upgrade.filter(|_| response.status().is_informational()) {
-                    Some(client) => join(response, client, route, request_id),
-                    None => relay(response, route, request_id, progress),
+        let asking = asking(&way, &mut head, &mut form, (attempt.address, &upload))?;
+        let (failure, refusal) = match exchange(&way, asking, upload, progress.as_ref()).await {
+            Ok(answer) => {
+                attempts.answered(&attempt, answer.response.status());
+                let response = match upgrade.filter(|_| answer.response.status().is_informational()) {
+                    Some(client) => join(answer.response, client, route, request_id),
+                    None => relay(answer, route, request_id, progress),
                 };
                 return Ok((response, attempt.lease));
             }
@@ -111,31 +109,42 @@ pub async fn forward(
     }
 }
 
-/// Makes the client's head that of our request to any backend.
-fn prepare(head: &mut Parts, way: &Way<'_>, address: &Address) {
-    let Way { route, hop, websocket, request_id, assertion, .. } = way;
-    let takes_trailers = trailers::are_taken(&head.headers);
-    head.extensions.clear();
-    headers::to_backend(&mut head.headers, hop, &address.host, request_id, route.forward_authorization);
-    way.changes.request(&mut head.headers);
-    // After the hop-by-hop headers are gone: `Connection: traceparent` must not cut a trace.
-    way.trace.pass_on(&mut head.headers);
-    head.headers.remove(&route.assertion_header);
-    if let Some(assertion) = assertion {
-        head.headers.insert(&route.assertion_header, assertion.clone());
+/// What a request's head is at the moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The client's, from which a backend's can be written.
+    AsItCame,
+    /// The client's, which has to be changed first.
+    ToBeChanged,
+    /// A backend's, but for where it goes.
+    Changed,
+}
+
+/// Has the request ready for whoever sends it.
+fn asking<'a>(
+    way: &'a Way<'_>,
+    head: &'a mut Parts,
+    form: &mut Form,
+    (address, upload): (&'a Address, &Upload),
+) -> Result<Asking<'a>, Refusal> {
+    let client = if way.websocket { &way.route.websockets } else { &way.route.client };
+    let http1 = client.http1().filter(|_| !way.websocket && Http1::carries(upload));
+    let (length, is_head) = (body_length(upload), head.method == Method::HEAD);
+    if let (Form::AsItCame, Some(http1)) = (*form, http1) {
+        let text = onward::write(way, head, address, length).ok_or(Refusal::Fault)?;
+        return Ok(Asking::Own(http1, Written { to: &address.origin, text, is_head }));
     }
-    if *websocket {
-        websocket::upgrade(&mut head.headers);
-    } else {
-        websocket::no_upgrade(&mut head.headers);
+    if *form != Form::Changed {
+        onward::change(way, head, address);
+        *form = Form::Changed;
     }
-    match way.protocol() {
-        Protocol::Http1 => head.version = Version::HTTP_11,
-        Protocol::Http2 => {
-            head.version = Version::HTTP_2;
-            trailers::for_http2(&mut head.headers, takes_trailers);
-        }
+    head.uri = address.uri(way.rest, way.query).ok_or(Refusal::Fault)?;
+    if let Some(host) = head.headers.get_mut(HOST) {
+        *host = address.host.clone();
     }
+    let Some(http1) = http1 else { return Ok(Asking::Hyper(client.hyper(), head)) };
+    let text = onward::write_changed(head, length).ok_or(Refusal::Fault)?;
+    Ok(Asking::Own(http1, Written { to: &address.origin, text, is_head }))
 }
 
 /// Why there is no answer of one backend.
@@ -149,26 +158,20 @@ enum Fault {
 /// Sends the request to one backend and waits for the head of the answer.
 async fn exchange(
     way: &Way<'_>,
-    head: &Parts,
+    asking: Asking<'_>,
     upload: Upload,
     progress: Option<&Arc<Progress>>,
-) -> Result<Response<Theirs>, Fault> {
+) -> Result<Answer, Fault> {
     let Way { route, request_id, websocket, .. } = way;
-    let client = if *websocket { &route.websockets } else { &route.client };
     let limit = Duration::from_millis(route.timeouts.first_byte.max(1).into());
-    let answered = ask(client, head, upload, *websocket, FirstByte { limit, progress }).await;
-    match answered {
-        Ok(response) if response.status().is_informational() => {
+    match ask(asking, upload, FirstByte { limit, progress }).await {
+        Ok(answer) if answer.response.status().is_informational() => {
             let is_upgrade = *websocket
-                && response.status() == StatusCode::SWITCHING_PROTOCOLS
-                && websocket::is_accepted(response.headers());
-            if is_upgrade {
-                Ok(response)
-            } else {
-                Err(Fault::Backend(Failure::Final, Refusal::BackendBroken))
-            }
+                && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
+                && websocket::is_accepted(answer.response.headers());
+            if is_upgrade { Ok(answer) } else { Err(Fault::Backend(Failure::Final, Refusal::BackendBroken)) }
         }
-        Ok(response) => Ok(response),
+        Ok(answer) => Ok(answer),
         Err(why) => {
             match progress.and_then(|progress| progress.fault()) {
                 Some(UploadFault::Stalled) => return Err(Fault::Client(Refusal::UploadTimeout)),
@@ -191,7 +194,8 @@ fn join(
 ) -> Response<Outgoing> {
     let backend = hyper::upgrade::on(&mut response);
     let (mut parts, _) = response.into_parts();
-    headers::from_backend(&mut parts.headers, parts.version, request_id);
+    headers::clean_answer(&mut parts.headers);
+    headers::tell_client(&mut parts.headers, parts.version, request_id);
     websocket::upgrade(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
@@ -204,7 +208,7 @@ fn idle(route: &Route) -> Duration {
 }
 
 fn relay(
-    response: Response<Theirs>,
+    Answer { response, shows_its_end }: Answer,
     route: &Route,
     request_id: &HeaderValue,
     upload: Option<Arc<Progress>>,
@@ -213,8 +217,7 @@ fn relay(
         upload.answer_moves();
     }
     let (mut parts, body) = response.into_parts();
-    let shows_its_end = headers::shows_its_end(&parts.headers, parts.version);
-    headers::from_backend(&mut parts.headers, parts.version, request_id);
+    headers::tell_client(&mut parts.headers, parts.version, request_id);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     // It has no body, and a length would make the client wait for one (RFC 9110, section 15.3.5).

@@ -1,11 +1,7 @@
 //! What each side gets to see of the other's headers (RFC 9110, sections 7.6 and 10; RFC 7239).
 
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, VIA,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, VIA,
 };
 use http::{Request, Version};
 use shared_claims::random;
@@ -16,18 +12,9 @@ use super::refusal::Refusal;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What we say of the caller to the backend.
 pub const ASSERTION: HeaderName = HeaderName::from_static(crate::domain::api::transform::ASSERTION);
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// Headers that we add for a backend, at most.
-const OURS: usize = 14;
 
 /// Whether it is meant for the next hop only, as are the credentials that were meant for us.
-fn is_hop_by_hop(name: &str) -> bool {
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
         "connection"
@@ -43,7 +30,7 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// Whether it would tell a backend of us, of the caller or of the path in our name.
-fn is_misleading(name: &str) -> bool {
+pub(super) fn is_misleading(name: &str) -> bool {
     match name {
         // Some frameworks take the path from these instead of the request line: what we matched would not be what they serve.
         "x-original-url" | "x-rewrite-url" => true,
@@ -57,68 +44,6 @@ const PSEUDONYM: &str = "countersign";
 /// How often a request may have come through gateways of ours.
 const MOST_PASSAGES: usize = 8;
 const LONGEST_ID: usize = 128;
-
-/// How the requests of one connection come to us, in the words in which backends hear of it: made once a connection.
-pub struct Arrival {
-    /// The address of the other end.
-    pub peer: IpAddr,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// Our port.
-    pub port: u16,
-    address: HeaderValue,
-    said_port: HeaderValue,
-    /// The beginning of `Forwarded`.
-    node: Box<str>,
-    /// `Forwarded` for the host that was asked for last: hardly a connection asks for several.
-    forwarded: Mutex<Option<(HeaderValue, HeaderValue)>>,
-}
-
-impl Arrival {
-    /// From `peer`, at our `port`.
-    #[must_use]
-    pub fn new(peer: IpAddr, scheme: &'static str, port: u16) -> Self {
-        let canonical = peer.to_canonical();
-        let address = canonical.to_string();
-        let node = if canonical.is_ipv6() { format!("\"[{address}]\"") } else { address.clone() };
-        Self {
-            peer,
-            scheme,
-            // Digits, dots and colons are fit for any header.
-            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            port,
-            said_port: HeaderValue::from(port),
-            node: format!("for={node};proto={scheme}").into(),
-            forwarded: Mutex::default(),
-        }
-    }
-
-    /// `Forwarded` (RFC 7239) for a request to `host`.
-    fn forwarded(&self, host: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let Some(host) = host else { return HeaderValue::from_str(&self.node).ok() };
-        let mut last = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, forwarded)) = last.as_ref().filter(|(of, _)| of == host) {
-            return Some(forwarded.clone());
-        }
-        // The quotes are needed for the colon before a port; no host that we take has any of its own.
-        let text = format!("{};host=\"{}\"", self.node, host.to_str().unwrap_or_default());
-        let forwarded = HeaderValue::try_from(text).ok()?;
-        *last = Some((host.clone(), forwarded.clone()));
-        Some(forwarded)
-    }
-}
-
-/// How a request came to us, for the headers that tell the backend.
-pub struct Hop<'a> {
-    /// The connection.
-    pub arrival: &'a Arrival,
-    /// The host that the client asked for.
-    pub host: Option<&'a HeaderValue>,
-    /// The part of the path that the backend does not see.
-    pub prefix: &'a str,
-    /// The version in which the request came.
-    pub version: Version,
-}
 
 /// The request's id as it came where it is harmless, else a new one.
 #[must_use]
@@ -228,45 +153,21 @@ pub fn shows_its_end(headers: &HeaderMap, version: Version) -> bool {
         || headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Makes the client's headers those of a request to the backend whose `Host` is given.
-pub fn to_backend(
-    headers: &mut HeaderMap,
-    hop: &Hop<'_>,
-    backend_host: &HeaderValue,
-    request_id: &HeaderValue,
-    forward_authorization: bool,
-) {
-    remove_named(headers);
-    strip(headers, |name| match name {
-        "authorization" => !forward_authorization,
-        // We have met the expectation ourselves: hyper says 100 when the body is first asked for.
-        "expect" => true,
-        name => is_hop_by_hop(name) || is_misleading(name),
-    });
-    // At once, for it would otherwise grow, and be put in order anew, several times.
-    headers.reserve(OURS);
-    join_cookies(headers);
-
-    headers.insert(HOST, backend_host.clone());
-    headers.insert(REQUEST_ID, request_id.clone());
-    let arrival = hop.arrival;
-    headers.insert(FORWARDED_FOR, arrival.address.clone());
-    headers.insert(REAL_IP, arrival.address.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
-    headers.insert(FORWARDED_PORT, arrival.said_port.clone());
-    put(headers, FORWARDED_PREFIX, HeaderValue::from_str(hop.prefix).ok());
-    if let Some(host) = hop.host {
-        headers.insert(FORWARDED_HOST, host.clone());
-    }
-    put(headers, FORWARDED, arrival.forwarded(hop.host));
-    headers.append(VIA, via(hop.version));
+/// Whether the client gets to see this header of a backend's answer.
+#[must_use]
+pub fn comes_back(name: &str) -> bool {
+    // `Alt-Svc` would name a way around us.
+    name != "alt-svc" && !is_hop_by_hop(name)
 }
 
-/// Makes the backend's headers those of our answer.
-pub fn from_backend(headers: &mut HeaderMap, version: Version, request_id: &HeaderValue) {
+/// Takes out of an answer what the client does not get to see.
+pub fn clean_answer(headers: &mut HeaderMap) {
     remove_named(headers);
-    // `Alt-Svc` would name a way around us.
-    strip(headers, |name| name == "alt-svc" || is_hop_by_hop(name));
+    strip(headers, |name| !comes_back(name));
+}
+
+/// Adds to a clean answer what we say ourselves.
+pub fn tell_client(headers: &mut HeaderMap, version: Version, request_id: &HeaderValue) {
     headers.append(VIA, via(version));
     headers.insert(REQUEST_ID, request_id.clone());
 }
@@ -283,7 +184,7 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes out what `Connection` names (RFC 9110, section 7.6.1).
-fn remove_named(headers: &mut HeaderMap) {
+pub(super) fn remove_named(headers: &mut HeaderMap) {
     if !headers.contains_key(CONNECTION) {
         return;
     }
@@ -306,30 +207,12 @@ pub(super) fn strip(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
     }
 }
 
-/// HTTP/2 may send cookies in pieces, which HTTP/1.1 must not (RFC 9113, section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let pieces: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if pieces.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..]))
-    {
-        headers.insert(COOKIE, joined);
-    }
-}
-
-fn via(version: Version) -> HeaderValue {
+pub(super) fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(match version {
         Version::HTTP_10 => "1.0 countersign",
         Version::HTTP_2 => "2.0 countersign",
         _ => "1.1 countersign",
     })
-}
-
-fn put(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => drop(headers.insert(name, value)),
-        // Nothing of ours is unfit for a header; a client's copy must not stay in its place all the same.
-        None => drop(headers.remove(name)),
-    }
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 
-use http::request::Parts;
+use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{Method, Response, Uri};
+use http::{Response, Uri};
 use hyper::body::Body;
 use shared_server::outbound::{ConnectError, Connector};
 use tower_service::Service as _;
@@ -27,8 +27,9 @@ use tower_service::Service as _;
 use super::bodies::BoxError;
 use super::uploads::Upload;
 pub use body::Received;
-pub use head::Malformed;
+pub use head::{Malformed, Writer};
 use idle::Idle;
+pub use wire::body_length;
 use wire::{Sent, Wire};
 
 /// Why there is no answer.
@@ -50,6 +51,16 @@ pub enum SendError {
 
 fn why(cause: &Option<io::Error>) -> String {
     cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"))
+}
+
+/// The head of a request as it is sent.
+pub struct Written<'u> {
+    /// Where it goes: scheme, host and port count.
+    pub to: &'u Uri,
+    /// Request line and headers; [`body_length`] is said in them.
+    pub text: Bytes,
+    /// Whether it is a HEAD, whose answer has no body.
+    pub is_head: bool,
 }
 
 /// What sends requests from one thread, over connections that it keeps.
@@ -102,7 +113,9 @@ impl Http1 {
     pub async fn connect(&self, uri: &Uri) -> Result<Ready, ConnectError> {
         let authority = uri.authority().ok_or(ConnectError::BadUri)?;
         let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
-        if let Some(connection) = poll_fn(|cx| Poll::Ready(self.idle.take(is_secure, authority, cx))).await {
+        if let Some(connection) =
+            poll_fn(|cx| Poll::Ready(self.idle.take(is_secure, authority.as_str(), cx))).await
+        {
             return Ok(Ready { connection, is_used: true });
         }
         let wire = Wire::new(self.connector.clone().call(uri.clone()).await?);
@@ -111,29 +124,31 @@ impl Http1 {
         Ok(Ready { connection, is_used: false })
     }
 
-    /// Sends a request by `ready`; its answer is there when its head is.
+    /// Sends a request by `ready`; its answer is there when its head is. Returned with it: whether the head says where
+    /// the body ends.
     ///
     /// # Errors
     /// None comes.
     pub async fn send(
         &self,
         mut ready: Ready,
-        head: &Parts,
+        written: Written<'_>,
         upload: Upload,
-    ) -> Result<Response<Received>, SendError> {
-        let is_head = head.method == Method::HEAD;
-        ready.connection.wire.begin(head, upload);
+    ) -> Result<(Response<Received>, bool), SendError> {
+        let Written { to, text, is_head } = written;
+        ready.connection.wire.begin(text, upload);
         loop {
             let Ready { mut connection, is_used } = ready;
             let wire = &mut connection.wire;
             match poll_fn(|cx| wire.poll_answer(cx, is_head)).await {
                 Ok((response, framing)) => {
-                    return Ok(response.map(|()| Received::new(connection, framing)));
+                    let response = response.map(|()| Received::new(connection, framing));
+                    return Ok((response, framing.is_said));
                 }
                 // The other side had closed it before a byte of this was taken: nobody has seen the request.
                 Err(SendError::Unanswered(_)) if is_used && wire.sent() == Sent::Nothing => {
                     let sending = wire.take_back();
-                    ready = self.connect(&head.uri).await?;
+                    ready = self.connect(to).await?;
                     ready.connection.wire.resume(sending);
                 }
                 Err(why) => return Err(why),

@@ -46,6 +46,14 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if path.len() > LONGEST_TARGET {
         return Err(BadPath::TooLong);
     }
+    if is_plain(path.as_bytes()) {
+        return Ok(Cow::Borrowed(path));
+    }
+    spelled(path)
+}
+
+/// The whole rule.
+fn spelled(path: &str) -> Result<Cow<'_, str>, BadPath> {
     if !path.starts_with('/') {
         return Err(BadPath::NoPath);
     }
@@ -58,6 +66,19 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, BadPath> {
         check_segment(segment)?;
     }
     Ok(path)
+}
+
+/// Whether it is made of slashes and unreserved characters only, without empty segments and without any that begins with a
+/// dot: nearly every path is, and then there is nothing to decode or to refuse.
+fn is_plain(path: &[u8]) -> bool {
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~');
+    let mut before = 0;
+    let holds = path.iter().all(|&byte| {
+        let fits = is_unreserved(byte) || matches!(byte, b'/' | b'.') && before != b'/';
+        before = byte;
+        fits
+    });
+    holds && path.first() == Some(&b'/')
 }
 
 /// One segment of a canonical path as the text that it stands for.
@@ -213,6 +234,13 @@ mod tests {
                 // Decoding changes no segment's text.
                 let texts = |path: &str| path.split('/').map(|s| decoded(s).into_owned()).collect::<Vec<_>>();
                 prop_assert_eq!(texts(&path), texts(&once));
+            }
+        }
+
+        #[test]
+        fn a_plain_path_is_judged_as_by_the_whole_rule(path in "[/.a%é ;\\\\]{0,8}") {
+            if is_plain(path.as_bytes()) {
+                prop_assert_eq!(spelled(&path), Ok(Cow::Borrowed(&*path)));
             }
         }
 

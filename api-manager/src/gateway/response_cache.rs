@@ -22,7 +22,8 @@ use shared_claims::secret::Digest;
 
 use super::bodies::Outgoing;
 use super::grant_cache::Entry;
-use super::headers::{Hop, REQUEST_ID};
+use super::headers::REQUEST_ID;
+use super::onward::Hop;
 use super::operations::is_open;
 use super::routes::Route;
 use crate::domain::api::Operation;

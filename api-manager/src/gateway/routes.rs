@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::deny::DenyTable;
+use super::fold::Fold;
 use super::route::Parts;
 use super::shards::Shards;
 use super::subscribers::{Subscriber, Subscribers, Tiers};
@@ -85,7 +86,7 @@ pub struct RouteTable {
 #[derive(Default)]
 struct Providers {
     by_issuer: HashMap<Box<str>, Arc<IdentityProvider>>,
-    revisions: HashMap<IdentityProviderId, i64>,
+    revisions: HashMap<IdentityProviderId, i64, Fold>,
 }
 
 impl Providers {

@@ -13,6 +13,12 @@ const MOST_MEMBERS: usize = 32;
 /// The caller may have recorded; without it, backends that follow their caller's choice would record nothing.
 const SAMPLED: u8 = 1;
 
+/// Whether a header speaks of traces.
+#[must_use]
+pub fn is_part(name: &HeaderName) -> bool {
+    *name == TRACEPARENT || *name == TRACESTATE
+}
+
 /// The trace of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -37,17 +43,24 @@ impl Trace {
     }
 
     /// Tells the backend: the same trace, with this passage as its parent.
-    pub fn pass_on(&self, headers: &mut HeaderMap) {
+    pub fn say(&self, mut line: impl FnMut(&HeaderName, &[u8])) {
         // The variant bits keep this half from being zero.
         let (_, span) = random::id().as_u64_pair();
+        line(&TRACEPARENT, &self.parent(span));
+        if let Some(state) = &self.state {
+            line(&TRACESTATE, state.as_bytes());
+        }
+    }
+
+    /// Has it stand in the headers of a request to the backend, and no other.
+    pub fn pass_on(&self, headers: &mut HeaderMap) {
         headers.remove(TRACEPARENT);
         headers.remove(TRACESTATE);
-        if let Ok(parent) = HeaderValue::from_bytes(&self.parent(span)) {
-            headers.insert(TRACEPARENT, parent);
-            if let Some(state) = &self.state {
-                headers.insert(TRACESTATE, state.clone());
+        self.say(|name, value| {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.insert(name, value);
             }
-        }
+        });
     }
 
     /// `00-{trace}-{span}-{flags}`, written digit by digit: it is written for every request.
@@ -55,9 +68,10 @@ impl Trace {
         let mut text = [b'-'; 55];
         let (trace, span, flags) = (self.id.to_be_bytes(), span.to_be_bytes(), [self.flags]);
         for (place, bytes) in [(0, &[0][..]), (3, &trace), (36, &span), (53, &flags)] {
-            let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-            for (to, digit) in text.iter_mut().skip(place).zip(digits) {
-                *to = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            let (pairs, _) = text.split_at_mut(place).1.as_chunks_mut::<2>();
+            for (pair, byte) in pairs.iter_mut().zip(bytes) {
+                *pair = [byte >> 4, byte & 15]
+                    .map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
             }
         }
         text

@@ -69,6 +69,12 @@ impl Shapes {
 }
 
 impl Changes<'_> {
+    /// Whether the headers of requests stay as they are.
+    #[must_use]
+    pub fn leave_requests(&self) -> bool {
+        self.0.iter().flatten().all(|shape| shape.request.is_empty())
+    }
+
     /// Changes the headers of a request that are otherwise fit for the backend.
     pub fn request(&self, headers: &mut HeaderMap) {
         self.0.iter().flatten().for_each(|shape| shape.request.change(headers));
@@ -111,6 +117,10 @@ impl Headers {
         };
         let remove = edits.remove.iter().filter_map(|name| HeaderName::try_from(name).ok());
         Self { remove: remove.collect(), set: pairs(&edits.set), add: pairs(&edits.add) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }
 
     fn change(&self, headers: &mut HeaderMap) {

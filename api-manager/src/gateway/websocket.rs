@@ -55,10 +55,14 @@ pub fn upgrade(headers: &mut HeaderMap) {
 
 /// Takes half a handshake out of a request that is none.
 pub fn no_upgrade(headers: &mut HeaderMap) {
-    strip(headers, |name| {
-        let rest = name.strip_prefix("sec-websocket-");
-        matches!(rest, Some("accept" | "extensions" | "key" | "protocol" | "version"))
-    });
+    strip(headers, is_part);
+}
+
+/// Whether a header is part of a handshake.
+#[must_use]
+pub fn is_part(name: &str) -> bool {
+    let rest = name.strip_prefix("sec-websocket-");
+    matches!(rest, Some("accept" | "extensions" | "key" | "protocol" | "version"))
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {

@@ -1,7 +1,5 @@
 //! What comes through, what is taken out, what is added.
 
-use std::net::Ipv6Addr;
-
 use super::*;
 
 fn request(version: Version, uri: &str, hosts: &[&str]) -> Request<()> {
@@ -52,60 +50,6 @@ fn an_id_is_kept_where_it_is_harmless() {
     for replaced in [&["a b"][..], &[""], &["a", "b"], &[]] {
         assert_eq!(id(replaced).len(), 36);
     }
-}
-
-fn arrival(peer: IpAddr) -> Arrival {
-    Arrival::new(peer, "https", 8_244)
-}
-
-fn hop<'a>(arrival: &'a Arrival, host: Option<&'a HeaderValue>) -> Hop<'a> {
-    Hop { arrival, host, prefix: "/pets/1.0", version: Version::HTTP_2 }
-}
-
-#[test]
-fn an_address_of_version_6_is_quoted_and_a_mapped_one_is_of_version_4() {
-    let host = HeaderValue::from_static("[::1]:8244");
-    for (peer, node) in
-        [(Ipv6Addr::LOCALHOST, "for=\"[::1]\""), ("::ffff:192.0.2.1".parse().unwrap(), "for=192.0.2.1")]
-    {
-        let mut headers = HeaderMap::new();
-        to_backend(&mut headers, &hop(&arrival(peer.into()), Some(&host)), &host, &host, false);
-        assert_eq!(headers[FORWARDED], format!("{node};proto=https;host=\"[::1]:8244\"").as_str());
-        assert_eq!(headers[VIA], "2.0 countersign");
-    }
-}
-
-#[test]
-fn what_connection_names_cannot_take_ours_away() {
-    let host = HeaderValue::from_static("h");
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        CONNECTION,
-        "host, x-forwarded-for, VIA, x-request-id, , \u{7f}"
-            .parse()
-            .unwrap_or(HeaderValue::from_static("host, x-forwarded-for, via, x-request-id")),
-    );
-    headers.append(CONNECTION, "x-other".parse().unwrap());
-    headers.insert("x-other", "1".parse().unwrap());
-    to_backend(&mut headers, &hop(&arrival([192, 0, 2, 1].into()), None), &host, &host, false);
-    assert_eq!(headers[HOST], "h");
-    assert_eq!(headers[FORWARDED_FOR], "192.0.2.1");
-    assert_eq!(headers[REQUEST_ID], "h");
-    assert_eq!(headers[VIA], "2.0 countersign");
-    assert!(!headers.contains_key("x-other") && !headers.contains_key(CONNECTION));
-    assert!(!headers.contains_key(FORWARDED_HOST));
-}
-
-#[test]
-fn header_values_of_any_bytes_survive() {
-    let host = HeaderValue::from_static("h");
-    let mut headers = HeaderMap::new();
-    let odd = HeaderValue::from_bytes(b"caf\xe9").unwrap();
-    headers.insert("x-odd", odd.clone());
-    headers.insert("x-empty", HeaderValue::from_static(""));
-    to_backend(&mut headers, &hop(&arrival([192, 0, 2, 1].into()), None), &host, &host, false);
-    assert_eq!(headers["x-odd"], odd);
-    assert_eq!(headers["x-empty"], "");
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use http::uri::Authority;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Connection, lock};
+use crate::gateway::fold::Fold;
 
 /// Connections that are kept for each backend while nobody uses them, and for how long.
 const MOST: usize = 128;
@@ -20,8 +20,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The idle connections of one thread.
 #[derive(Default)]
 pub struct Idle {
-    /// By authority, those with TLS apart from those without.
-    kept: [Mutex<HashMap<Authority, Vec<Kept>>>; 2],
+    /// By host and port as written, those with TLS apart from those without.
+    kept: [Mutex<HashMap<Box<str>, Vec<Kept>, Fold>>; 2],
     is_swept: AtomicBool,
 }
 
@@ -31,18 +31,13 @@ struct Kept {
 }
 
 impl Idle {
-    fn kept(&self, is_secure: bool) -> &Mutex<HashMap<Authority, Vec<Kept>>> {
+    fn kept(&self, is_secure: bool) -> &Mutex<HashMap<Box<str>, Vec<Kept>, Fold>> {
         let [plain, secure] = &self.kept;
         if is_secure { secure } else { plain }
     }
 
     /// The connection that was used last, unless it is over: it is the least likely to be closed meanwhile.
-    pub fn take(
-        &self,
-        is_secure: bool,
-        authority: &Authority,
-        cx: &mut Context<'_>,
-    ) -> Option<Box<Connection>> {
+    pub fn take(&self, is_secure: bool, authority: &str, cx: &mut Context<'_>) -> Option<Box<Connection>> {
         let mut kept = lock(self.kept(is_secure));
         let stack = kept.get_mut(authority)?;
         while let Some(Kept { mut connection, .. }) = stack.pop() {
@@ -58,9 +53,10 @@ impl Idle {
         {
             let mut kept = lock(self.kept(connection.is_secure));
             // The name is copied for the first one only.
-            let stack = match kept.get_mut(&connection.authority) {
+            let authority = connection.authority.as_str();
+            let stack = match kept.get_mut(authority) {
                 Some(stack) => stack,
-                None => kept.entry(connection.authority.clone()).or_default(),
+                None => kept.entry(authority.into()).or_default(),
             };
             if stack.len() >= MOST {
                 return;

@@ -1,12 +1,12 @@
 //! Heads and bodies, however they are cut into pieces.
 
 use bytes::{Bytes, BytesMut};
-use http::header::HeaderMap;
-use http::{Request, Version};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName};
+use http::{Method, Version};
 use proptest::prelude::*;
 
 use super::chunked::{Chunks, Piece};
-use super::head::{self, End, Framing, Malformed};
+use super::head::{self, End, Framing, Malformed, Writer};
 
 fn read(text: &str, is_head: bool) -> Result<Option<(u16, Framing)>, Malformed> {
     let mut bytes = BytesMut::from(text);
@@ -14,27 +14,29 @@ fn read(text: &str, is_head: bool) -> Result<Option<(u16, Framing)>, Malformed> 
     Ok(read.map(|(response, framing)| (response.status().as_u16(), framing)))
 }
 
-fn framing(end: End, goes_on: bool) -> Framing {
-    Framing { end, goes_on }
+fn framing(end: End, goes_on: bool, is_said: bool) -> Framing {
+    Framing { end, goes_on, is_said }
 }
 
 #[test]
 fn a_body_ends_where_the_head_says() {
-    for (head, end, goes_on) in [
-        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", End::After(5), true),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: x, Close\r\n\r\n", End::After(5), false),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n", End::LastChunk, true),
-        ("HTTP/1.1 200 OK\r\n\r\n", End::Close, false),
-        ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\n", End::After(5), false),
-        ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\n", End::After(5), true),
-        ("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n", End::After(0), true),
-        ("HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", End::After(0), true),
+    for (head, end, goes_on, is_said) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", End::After(5), true, true),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: x, Close\r\n\r\n", End::After(5), false, true),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n", End::LastChunk, true, true),
+        ("HTTP/1.1 200 OK\r\n\r\n", End::Close, false, false),
+        ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\n", End::After(5), false, true),
+        ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\n", End::After(5), true, true),
+        ("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n", End::After(0), true, true),
+        ("HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", End::After(0), true, true),
     ] {
         let (_, read) = read(head, false).unwrap().unwrap();
-        assert_eq!(read, framing(end, goes_on), "{head}");
+        assert_eq!(read, framing(end, goes_on, is_said), "{head}");
     }
     let (_, of_head) = read("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", true).unwrap().unwrap();
-    assert_eq!(of_head, framing(End::After(0), true));
+    assert_eq!(of_head, framing(End::After(0), true, true));
+    let (_, of_head) = read("HTTP/1.1 200 OK\r\n\r\n", true).unwrap().unwrap();
+    assert_eq!(of_head, framing(End::After(0), true, false));
 }
 
 #[test]
@@ -43,6 +45,7 @@ fn an_answer_with_two_readings_is_none() {
         "content-length: 5\r\ncontent-length: 6",
         "content-length: 5, 5",
         "content-length: +5",
+        "content-length: ",
         "content-length: 99999999999999999999",
         "content-length: 5\r\ntransfer-encoding: chunked",
         "transfer-encoding: gzip, chunked",
@@ -78,21 +81,37 @@ fn what_follows_a_head_stays_to_be_read() {
     assert_eq!(bytes, "ok");
 }
 
-fn written(method: &str, said: Option<&str>, length: Option<u64>) -> String {
-    let mut request = Request::builder().method(method).uri("http://h:1/a?b=c").header("host", "h");
+fn written(method: Method, said: Option<&str>, length: Option<u64>) -> String {
+    let mut head = Writer::begin(&method, &["/a", "", "?", "b=c"]).unwrap();
     if let Some(said) = said {
-        request = request.header("content-length", said);
+        head.line(&CONTENT_LENGTH, said.as_bytes());
     }
-    let (parts, ()) = request.body(()).unwrap().into_parts();
-    String::from_utf8(head::write(&parts, length).to_vec()).unwrap()
+    head.line(&HOST, b"h");
+    String::from_utf8(head.end(length).to_vec()).unwrap()
 }
 
 #[test]
 fn a_request_says_the_length_that_its_body_has() {
-    assert_eq!(written("GET", None, None), "GET /a?b=c HTTP/1.1\r\nhost: h\r\n\r\n");
-    assert!(written("PUT", Some("9"), Some(5)).ends_with("host: h\r\ncontent-length: 5\r\n\r\n"));
-    assert!(written("GET", Some("0"), None).ends_with("content-length: 0\r\n\r\n"));
-    assert!(written("POST", None, None).ends_with("content-length: 0\r\n\r\n"));
+    assert_eq!(written(Method::GET, None, None), "GET /a?b=c HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(written(Method::PUT, Some("9"), Some(5)).ends_with("host: h\r\ncontent-length: 5\r\n\r\n"));
+    assert!(written(Method::GET, Some("0"), None).ends_with("content-length: 0\r\n\r\n"));
+    assert!(written(Method::POST, None, None).ends_with("content-length: 0\r\n\r\n"));
+}
+
+#[test]
+fn a_target_that_would_not_stay_one_word_is_not_written() {
+    for bad in ["/a b", "/a\r\nx: y", "/\t", "/\u{e9}", "/\0"] {
+        assert!(Writer::begin(&Method::GET, &["/", bad]).is_none(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_was_meant_for_this_hop_does_not_go_on() {
+    let head = "HTTP/1.1 200 OK\r\nconnection: keep-alive, X-Own\r\nx-own: 1\r\nkeep-alive: timeout=5\r\nalt-svc: h3\r\nx-other: 2\r\ncontent-length: 0\r\n\r\n";
+    let (response, _) = head::read(&mut BytesMut::from(head), false).unwrap().unwrap();
+    let mut names: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["content-length", "x-other"]);
 }
 
 /// Takes all pieces, where the bytes come cut at these places.

@@ -6,15 +6,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::Response;
-use http::request::Parts;
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use shared_server::outbound::Outbound;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::SendError;
-use super::head::{self, Framing, Malformed};
+use super::head::{self, Head, Malformed};
 use crate::gateway::uploads::Upload;
 
 /// What is read at once where little is expected, and where much is, in bytes.
@@ -54,6 +52,11 @@ pub struct Sending {
     left: u64,
 }
 
+/// The length of a body, where there is one; [`Wire`] takes none whose length is not known.
+pub fn body_length(upload: &Upload) -> Option<u64> {
+    (!upload.is_end_stream()).then(|| upload.size_hint().exact().unwrap_or(0))
+}
+
 impl Wire {
     /// A connection over which nothing has gone.
     #[must_use]
@@ -61,12 +64,11 @@ impl Wire {
         Self { io: TokioIo::new(io), read: BytesMut::new(), sending: None, sent: Sent::All }
     }
 
-    /// Begins a request; nothing is written before it is polled.
-    pub fn begin(&mut self, head: &Parts, upload: Upload) {
-        let left = upload.size_hint().exact().unwrap_or(0);
-        let upload = Some(upload).filter(|upload| !upload.is_end_stream());
-        let head = head::write(head, upload.as_ref().map(|_| left)).freeze();
-        self.resume(Some(Sending { head, piece: Bytes::new(), upload, left }));
+    /// Begins a request with this head; nothing is written before it is polled.
+    pub fn begin(&mut self, head: Bytes, upload: Upload) {
+        let left = body_length(&upload);
+        let upload = left.map(|_| upload);
+        self.resume(Some(Sending { head, piece: Bytes::new(), upload, left: left.unwrap_or(0) }));
     }
 
     /// Begins a request that was taken back from another connection.
@@ -105,11 +107,7 @@ impl Wire {
     ///
     /// # Errors
     /// There is none.
-    pub fn poll_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        is_head: bool,
-    ) -> Poll<Result<(Response<()>, Framing), SendError>> {
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>, is_head: bool) -> Poll<Result<Head, SendError>> {
         // What cannot be sent may have been answered all the same: "too large", most likely.
         let failed = match self.poll_send(cx) {
             Poll::Ready(Err(SendError::Unanswered(why))) => Some(why),

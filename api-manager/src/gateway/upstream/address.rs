@@ -7,8 +7,8 @@ use url::Url;
 
 /// A backend's base URL, taken apart.
 pub struct Address {
-    scheme: Scheme,
-    authority: Authority,
+    /// Scheme, host and port.
+    pub origin: Uri,
     /// The `Host` header.
     pub host: HeaderValue,
     /// Its path as written, for requests that name nothing below it.
@@ -30,30 +30,27 @@ impl Address {
         }
         let host = url.host_str()?;
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Some(Self {
-            scheme,
-            host: HeaderValue::try_from(&authority).ok()?,
-            authority: Authority::try_from(authority).ok()?,
-            base: url.path().into(),
-        })
+        let host = HeaderValue::try_from(&authority).ok()?;
+        let mut parts = Parts::default();
+        parts.scheme = Some(scheme);
+        parts.authority = Some(Authority::try_from(authority).ok()?);
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        Some(Self { origin: Uri::from_parts(parts).ok()?, host, base: url.path().into() })
     }
 
-    /// The URL of `rest` below this backend, with the query byte for byte as it came.
+    /// The request target of `rest` below this backend, in parts, with the query byte for byte as it came.
     #[must_use]
-    pub fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
+    pub fn target<'t>(&'t self, rest: &'t str, query: Option<&'t str>) -> [&'t str; 4] {
         let base =
             if rest.is_empty() { &*self.base } else { self.base.strip_suffix('/').unwrap_or(&self.base) };
-        let mut target =
-            String::with_capacity(base.len() + rest.len() + query.map_or(0, |q| q.len() + 1) + 1);
-        target.push_str(base);
-        target.push_str(rest);
-        if let Some(query) = query {
-            target.push('?');
-            target.push_str(query);
-        }
-        let mut parts = Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
+        [base, rest, query.map_or("", |_| "?"), query.unwrap_or_default()]
+    }
+
+    /// The URL of [`Self::target`].
+    #[must_use]
+    pub fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
+        let target = self.target(rest, query).concat();
+        let mut parts = self.origin.clone().into_parts();
         parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(target)).ok()?);
         Uri::from_parts(parts).ok()
     }

@@ -9,6 +9,7 @@ use shared_claims::clock::UnixTime;
 use shared_server::database::Database;
 
 use crate::domain::usage::{Count, Line, Totals};
+use crate::gateway::fold::Fold;
 use crate::storage::usage_counts;
 
 /// How often counts are written.
@@ -37,12 +38,12 @@ impl Wider for ByLine {
 
 /// What is added up and not handed on yet.
 pub struct Books<K> {
-    lines: HashMap<K, Totals>,
+    lines: HashMap<K, Totals, Fold>,
 }
 
 impl<K> Default for Books<K> {
     fn default() -> Self {
-        Self { lines: HashMap::new() }
+        Self { lines: HashMap::default() }
     }
 }
 

@@ -9,6 +9,7 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec};
 
 use super::till::Record;
 use crate::app::App;
+use crate::gateway::fold::Fold;
 
 /// The most APIs that have numbers of their own in the metrics; the others share one.
 const MOST_LABELS: usize = 2_000;
@@ -33,7 +34,7 @@ pub struct Meters {
 pub struct Local {
     meters: Arc<Meters>,
     label: Arc<str>,
-    requests: HashMap<StatusCode, LocalIntCounter>,
+    requests: HashMap<StatusCode, LocalIntCounter, Fold>,
     seconds: LocalHistogram,
     backend: LocalHistogram,
     own: LocalHistogram,
@@ -80,7 +81,7 @@ impl Meters {
         let label = if known { Arc::clone(label) } else { Arc::from("other") };
         let local = |all: &HistogramVec| all.with_label_values(&[&*label]).local();
         let (seconds, backend, own) = (local(&self.seconds), local(&self.backend), local(&self.own));
-        Local { meters: Arc::clone(self), requests: HashMap::new(), seconds, backend, own, label }
+        Local { meters: Arc::clone(self), requests: HashMap::default(), seconds, backend, own, label }
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Account, Tally};
 use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::{Count, Line, Totals};
+use crate::gateway::fold::Fold;
 
 /// The most APIs whose part in the metrics a thread keeps at hand.
 const MOST_LOCALS: usize = 4_096;
@@ -68,7 +69,7 @@ impl Wider for Key {
 /// The counts.
 pub struct Till {
     meters: Arc<Meters>,
-    locals: HashMap<Option<ApiId>, Local>,
+    locals: HashMap<Option<ApiId>, Local, Fold>,
     books: Books<Key>,
     lost: u64,
 }
@@ -76,7 +77,7 @@ pub struct Till {
 impl Till {
     /// Nothing yet.
     pub fn new(meters: Arc<Meters>) -> Self {
-        Self { meters, locals: HashMap::new(), books: Books::default(), lost: 0 }
+        Self { meters, locals: HashMap::default(), books: Books::default(), lost: 0 }
     }
 
     /// Counts a call.
