@@ -6,8 +6,10 @@
 pub mod shared;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shared_claims::clock::{Clock, UnixTime};
@@ -176,9 +178,22 @@ impl Standing {
 }
 
 fn tell(headers: &mut HeaderMap, most: u32, remaining: u64, reset: u64) {
-    headers.insert(LIMIT, HeaderValue::from(most));
-    headers.insert(REMAINING, HeaderValue::from(remaining));
-    headers.insert(RESET, HeaderValue::from(reset));
+    // One place for all three: it is made for every answer.
+    let mut text = String::with_capacity(48);
+    let ends = [u64::from(most), remaining, reset].map(|number| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{number}");
+        text.len()
+    });
+    let mut text = Bytes::from(text);
+    let mut taken = 0;
+    for (name, end) in [LIMIT, REMAINING, RESET].into_iter().zip(ends) {
+        // Digits are fit for any header.
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.split_to(end - taken)) {
+            headers.insert(name, value);
+        }
+        taken = end;
+    }
 }
 
 /// A limit is spent.
