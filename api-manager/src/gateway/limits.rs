@@ -8,11 +8,11 @@ pub mod shared;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shared_claims::clock::{Clock, UnixTime};
 
-use super::fold::Fold;
 use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::tier::Limit;
@@ -51,7 +51,7 @@ impl Key {
 /// Every bucket there is.
 pub struct Buckets {
     ticker: Ticker,
-    made: Mutex<HashMap<Key, Arc<Bucket>, Fold>>,
+    made: Mutex<HashMap<Key, Arc<Bucket>, RandomState>>,
 }
 
 impl Buckets {
