@@ -18,7 +18,6 @@ pub mod credentials;
 pub mod decision;
 pub mod decisions;
 pub mod deny;
-pub mod fold;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;

@@ -3,6 +3,7 @@
 
 mod hello;
 mod inserts;
+mod postgres;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use shared_claims::signature::{KeyKind, PrivateKey};
 
 pub use hello::{Hello, serve};
 pub use inserts::Inserts;
+pub use postgres::Postgres;
 
 /// How long one limit is measured in a round.
 const TURN: Duration = Duration::from_millis(700);

@@ -3,10 +3,12 @@
 mod connection;
 mod generator;
 mod message;
+mod once;
 mod wrk;
 
 pub use generator::{Flow, Pace};
 pub use message::{get, post_form};
+pub use once::each_once;
 pub use wrk::{Tokens, Wrk};
 
 use crate::sample::Sample;

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use benches::{limits, report, run::Run, scenarios};
 use clap::Parser;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Compares the servers with their peers and with physical limits, and writes BENCHMARKS.md. The results of scenarios that
 /// are not run stay as they were.
@@ -38,9 +40,44 @@ struct Arguments {
     dry: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(why) => {
+            eprintln!("there is no runtime: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        tokio::select! {
+            code = work(arguments) => code,
+            // The work is dropped, and with it every process and the work folder.
+            () = told_to_end() => {
+                eprintln!("told to end: the servers have been stopped");
+                ExitCode::FAILURE
+            }
+        }
+    });
+    // Not waited for: a load that nobody wants any more may have minutes to go.
+    runtime.shutdown_background();
+    code
+}
+
+/// Returns at SIGTERM or SIGINT; never where these cannot be waited for.
+async fn told_to_end() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn work(arguments: Arguments) -> ExitCode {
     if let [address, files @ ..] = arguments.hello.as_slice() {
         limits::serve(address, files).await;
         return ExitCode::SUCCESS;

@@ -59,6 +59,27 @@ impl Process {
         self.family().into_iter().filter_map(cpu_of).sum()
     }
 
+    /// As [`Process::cpu`] with the children that have ended and were waited for, these in hundredths of a second: of a
+    /// process that makes another one for each connection.
+    #[must_use]
+    pub fn cpu_with_ended(&self) -> Duration {
+        self.cpu() + ended_children_of(self.pid())
+    }
+
+    /// Waits until it has ended by itself; its CPU time then, in hundredths of a second.
+    ///
+    /// # Panics
+    /// It takes longer than two minutes.
+    pub async fn ends(&self) -> Duration {
+        let deadline = Instant::now() + PATIENCE;
+        // Not waited for before its times are read: they go with it.
+        while stat(self.pid()).first().is_some_and(|state| state != "Z") {
+            assert!(Instant::now() < deadline, "{} does not end:\n{}", self.name, self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        hundredths(&stat(self.pid()), 11..13)
+    }
+
     /// Resident memory of it and its children now, in bytes. What they share is counted for each.
     #[must_use]
     pub fn resident(&self) -> u64 {
@@ -151,6 +172,23 @@ fn cpu_of(pid: u32) -> Option<Duration> {
     clock_gettime(clock).ok().map(Duration::from)
 }
 
+/// The fields of `/proc/PID/stat` from the state on, the third of proc(5).
+fn stat(pid: u32) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    rest.split_whitespace().map(str::to_owned).collect()
+}
+
+fn ended_children_of(pid: u32) -> Duration {
+    hundredths(&stat(pid), 13..15)
+}
+
+fn hundredths(fields: &[String], which: std::ops::Range<usize>) -> Duration {
+    let ticks: u64 =
+        fields.get(which).unwrap_or_default().iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
 fn resident_of(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
@@ -181,8 +219,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn the_work_of_what_has_ended_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        let mut command = Command::new("sh");
+        command.args(["-c", work]);
+        let process = Process::start("worker", &mut command, folder.path());
+        assert!(process.ends().await > Duration::ZERO);
+
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("({work}); touch done; sleep 60")]).current_dir(folder.path());
+        let mut parent = Process::start("parent", &mut command, folder.path());
+        parent.until(|| folder.path().join("done").exists()).await;
+        assert!(parent.cpu_with_ended() > parent.cpu());
+        for pid in parent.family().into_iter().skip(1) {
+            kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        }
+    }
+
     #[test]
     fn what_is_not_there_costs_nothing() {
         assert_eq!((cpu_of(u32::MAX), resident_of(u32::MAX)), (None, 0));
+        assert_eq!(ended_children_of(u32::MAX), Duration::ZERO);
     }
 }

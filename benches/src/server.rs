@@ -1,6 +1,6 @@
 //! Our servers as processes of their own, each with a data directory in the work folder and ports of the system's choice.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -159,11 +159,16 @@ impl Server {
         self.settings.push((format!("{prefix}_{key}"), value.to_owned()));
     }
 
-    /// How large its database is on disk, in bytes, with the write-ahead log.
+    /// How often its gateway asked its database so far; not a number where it does not say.
+    pub async fn lookups(&self) -> f64 {
+        let metrics = Http::new().send(Call::get(format!("{}/metrics", self.rest))).await.expect(200).text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("gateway_lookups_total "));
+        line.and_then(|count| count.parse().ok()).unwrap_or(f64::NAN)
+    }
+
+    /// How large its database is on disk, in bytes, without the write-ahead log.
     #[must_use]
     pub fn database_size(&self) -> u64 {
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-        let database = self.database();
-        size(&database) + size(&database.with_extension("db-wal"))
+        std::fs::metadata(self.database()).map_or(0, |meta| meta.len())
     }
 }

@@ -1,18 +1,20 @@
 //! What REST would take hours to make, written by the API manager's own storage into the database of a server that is
 //! stopped: copies of what was made by REST.
 
+mod over;
+
 use api_manager::domain::api::Api;
 use api_manager::domain::grant::Grant;
 use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, SubscriptionId};
 use api_manager::domain::subscription::Subscription;
 use api_manager::storage::{apis, applications, grants, subscriptions};
-use diesel::connection::SimpleConnection;
-use shared_claims::clock::UnixTime;
 use shared_claims::opaque::OpaqueToken;
 use shared_claims::secret::Digest;
-use shared_server::database::{AnyConnection, Database, DatabaseUrl, StorageError};
+use shared_server::database::{Database, DatabaseUrl, StorageError};
 
 use crate::server::Server;
+
+pub use over::tokens_that_are_over;
 
 /// Rows of one transaction.
 const BATCH: usize = 20_000;
@@ -124,41 +126,6 @@ pub async fn applications(server: &Server, id: &str, count: usize) {
         Ok::<_, StorageError>(())
     });
     written.await.expect("applications can be written");
-}
-
-/// Writes `count` grants that ended at `end`, each with the assertion that bought it. The server has to be stopped.
-///
-/// # Panics
-/// The database fails.
-pub async fn tokens_that_are_over(server: &Server, count: usize, end: UnixTime) {
-    let database = open(server);
-    let mut left = count;
-    while left > 0 {
-        let batch = left.min(50 * BATCH);
-        left -= batch;
-        let written = database.write(move |connection| {
-            let AnyConnection::Sqlite(sqlite) = connection else { return Ok(()) };
-            // By the database itself: ten million rows take minutes so, and hours one by one.
-            sqlite.batch_execute(&format!(
-                "PRAGMA cache_size = -1000000;
-                 CREATE TEMP TABLE fresh AS
-                     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {batch})
-                     SELECT randomblob(32) AS digest, lower(hex(randomblob(18))) AS id FROM n ORDER BY 1;
-                 INSERT INTO grants (id, access_digest, consumer_key, application_id, key_type, subject, issuer,
-                     identity_provider_id, key_thumbprint, assertion_jti, assertion_digest, scopes, issued_at, expires_at, family)
-                 SELECT fresh.id, fresh.digest, consumer_key, application_id, key_type, 'person-' || fresh.id, issuer,
-                     identity_provider_id, key_thumbprint, fresh.id, fresh.digest, scopes, {end} - 3600, {end}, fresh.id
-                 FROM fresh, (SELECT * FROM grants LIMIT 1);
-                 INSERT INTO used_assertions (issuer, replay_key, expires_at)
-                 SELECT 'https://idp.example', digest, {end} FROM fresh;
-                 DROP TABLE fresh;",
-                end = end.0,
-            ))?;
-            Ok::<_, StorageError>(())
-        });
-        written.await.expect("grants can be written");
-        eprintln!("{left} left");
-    }
 }
 
 fn open(server: &Server) -> Database {

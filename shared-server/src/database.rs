@@ -9,6 +9,7 @@ pub mod space;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -46,6 +47,8 @@ struct Inner {
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     writer: Option<Writer>,
+    /// How many writes were asked for.
+    writes: AtomicU64,
 }
 
 impl Database {
@@ -73,6 +76,7 @@ impl Database {
             permits: Arc::new(Semaphore::new(usize::try_from(connections).unwrap_or(1))),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             writer,
+            writes: AtomicU64::new(0),
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -127,10 +131,17 @@ impl Database {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
+        self.0.writes.fetch_add(1, Ordering::Relaxed);
         match &self.0.writer {
             Some(writer) => writer.write(work).await,
             None => self.on_connection(|connection| run_transaction(connection, work)).await,
         }
+    }
+
+    /// How many writes were asked for so far: what can wait asks whether others write too.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.0.writes.load(Ordering::Relaxed)
     }
 
     async fn on_connection<T, E, F>(&self, work: F) -> Result<T, E>

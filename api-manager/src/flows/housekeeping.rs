@@ -18,8 +18,13 @@ const PERIOD: Duration = Duration::from_secs(30);
 const BATCH: i64 = 250;
 /// Pages that one transaction gives back to the file system.
 const PAGES: i64 = 128;
-/// The shortest pause between two batches. Otherwise it is as long as the batch took: others write half of the time.
-const BREATH: Duration = Duration::from_millis(5);
+/// The shortest pause between two batches.
+const BREATH: Duration = Duration::from_millis(2);
+/// How much longer than a batch the pause after it is while others write: three quarters of the time are theirs, and a row
+/// still goes in less time than an exchange takes to make one.
+const WHILE_OTHERS_WRITE: u32 = 3;
+/// How much shorter it is while nobody does.
+const WHILE_ALONE: u32 = 4;
 /// How long an expired row is kept in any case, in seconds: refusals can then still tell expired from unknown, and a
 /// clock that is put back finds spent assertions spent.
 const GRACE: i64 = 3_600;
@@ -41,8 +46,19 @@ pub async fn keep_sweeping(app: Arc<App>) {
 pub async fn sweep(app: &App, now: UnixTime) {
     let old = now.minus(GRACE);
     let full = BATCH;
-    batches(app, full, move |connection| used_assertions::remove_expired(connection, old, BATCH)).await;
-    batches(app, full, move |connection| grants::remove_expired(connection, old, BATCH)).await;
+    // Of these there may be millions. Their pages are given back as they become free: see `space`.
+    batches(app, full, move |connection| {
+        let removed = used_assertions::remove_expired(connection, old, BATCH)?;
+        space::give_back(connection, PAGES)?;
+        Ok(removed)
+    })
+    .await;
+    batches(app, full, move |connection| {
+        let removed = grants::remove_expired(connection, old, BATCH)?;
+        space::give_back(connection, PAGES)?;
+        Ok(removed)
+    })
+    .await;
     let moments = (now.minus(FEED), now.minus(JWTS));
     batches(app, full, move |connection| revocations::remove_before(connection, moments, BATCH)).await;
     for period in Period::ALL {
@@ -59,20 +75,53 @@ async fn batches(
     full: i64,
     remove: impl Fn(&mut AnyConnection) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) {
+    let mut seen = app.database.writes();
     loop {
         let began = Instant::now();
-        let removed = app.database.write(move |connection| {
-            // Another node that sweeps at this moment removes the same rows: one of them is enough.
-            if turns::is_ours(connection)? { remove(connection) } else { Ok(0) }
-        });
-        match removed.await {
-            Ok(rows) if i64::try_from(rows).unwrap_or(i64::MAX) >= full => {}
-            Ok(_) => return,
-            Err(error) => {
-                log::warn!(cause = error.to_string().as_str(); "what is over could not be removed");
-                return;
-            }
+        let removed = once(app, remove).await;
+        if removed.is_none_or(|rows| i64::try_from(rows).is_ok_and(|rows| rows < full)) {
+            return;
         }
-        tokio::time::sleep(began.elapsed().max(BREATH)).await;
+        let writes = app.database.writes();
+        // Since the last time, our own apart; other nodes' are not seen.
+        let is_alone = !app.database.is_postgres() && writes <= seen + 1;
+        seen = writes;
+        tokio::time::sleep(pause(began.elapsed(), is_alone)).await;
+    }
+}
+
+/// One transaction of its own; how much it removed, or none where it failed.
+async fn once(
+    app: &App,
+    remove: impl Fn(&mut AnyConnection) -> Result<u64, StorageError> + Copy + Send + 'static,
+) -> Option<u64> {
+    let removed = app.database.write(move |connection| {
+        // Another node that sweeps at this moment removes the same rows: one of them is enough.
+        if turns::is_ours(connection)? { remove(connection) } else { Ok(0) }
+    });
+    removed
+        .await
+        .inspect_err(|error: &StorageError| {
+            log::warn!(cause = error.to_string().as_str(); "what is over could not be removed");
+        })
+        .ok()
+}
+
+/// How long others have the database to themselves after a batch that took that long.
+fn pause(took: Duration, is_alone: bool) -> Duration {
+    let pause = if is_alone { took / WHILE_ALONE } else { took * WHILE_OTHERS_WRITE };
+    pause.max(BREATH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_writes_beside_the_sweep_has_three_quarters_of_the_time() {
+        let took = Duration::from_millis(40);
+        assert_eq!(pause(took, false), Duration::from_millis(120));
+        assert_eq!(pause(took, true), Duration::from_millis(10));
+        assert_eq!(pause(Duration::ZERO, true), BREATH);
     }
 }

@@ -10,11 +10,11 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shared_claims::clock::{Clock, UnixTime};
 
-use super::fold::Fold;
 use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::tier::Limit;
@@ -53,7 +53,7 @@ impl Key {
 /// Every bucket there is.
 pub struct Buckets {
     ticker: Ticker,
-    made: Mutex<HashMap<Key, Arc<Bucket>, Fold>>,
+    made: Mutex<HashMap<Key, Arc<Bucket>, RandomState>>,
 }
 
 impl Buckets {

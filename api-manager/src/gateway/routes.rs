@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::deny::DenyTable;
-use super::fold::Fold;
 use super::route::Parts;
 use super::shards::Shards;
 use super::subscribers::{Subscriber, Subscribers, Tiers};
@@ -86,7 +87,7 @@ pub struct RouteTable {
 #[derive(Default)]
 struct Providers {
     by_issuer: HashMap<Box<str>, Arc<IdentityProvider>>,
-    revisions: HashMap<IdentityProviderId, i64, Fold>,
+    revisions: HashMap<IdentityProviderId, i64, RandomState>,
 }
 
 impl Providers {

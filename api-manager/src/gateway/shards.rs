@@ -2,15 +2,17 @@
 //!
 //! Entries are dealt out to about as many shards as each shard then has entries. A copy is made of the references to the
 //! shards, and of those shards that change: of a thousand entries among a million.
+//!
+//! Keys are no caller's choice: ids and digests of ours, places of APIs.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use super::fold::Fold;
+use foldhash::fast::RandomState;
 
-type Shard<K, V> = HashMap<K, V, Fold>;
+type Shard<K, V> = HashMap<K, V, RandomState>;
 
 /// The map. Cloning it costs a reference a shard.
 #[derive(Clone)]
@@ -18,12 +20,13 @@ pub struct Shards<K, V> {
     /// A power of two of them.
     shards: Box<[Arc<Shard<K, V>>]>,
     len: usize,
-    fold: Fold,
+    /// Says in which shard an entry is; each shard has a seed of its own.
+    hasher: RandomState,
 }
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
-        Self { shards: Box::new([Arc::default()]), len: 0, fold: Fold::default() }
+        Self { shards: Box::new([Arc::default()]), len: 0, hasher: RandomState::default() }
     }
 }
 
@@ -31,13 +34,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     /// Holds these; of several with the same key the last.
     #[must_use]
     pub fn of(entries: Vec<(K, V)>) -> Self {
-        let fold = Fold::default();
+        let hasher = RandomState::default();
         let wide = entries.len().isqrt().next_power_of_two();
         let mut shards: Vec<Shard<K, V>> = Vec::new();
         shards.resize_with(wide, Shard::default);
-        let mut all = Self { shards: Box::new([]), len: 0, fold };
+        let mut all = Self { shards: Box::new([]), len: 0, hasher };
         for (key, value) in entries {
-            let place = place_of(&fold, &key, wide);
+            let place = place_of(&all.hasher, &key, wide);
             let Some(shard) = shards.get_mut(place) else { continue };
             all.len += usize::from(shard.insert(key, value).is_none());
         }
@@ -52,7 +55,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.shards.get(place_of(&self.fold, key, self.shards.len()))?.get(key)
+        self.shards.get(place_of(&self.hasher, key, self.shards.len()))?.get(key)
     }
 
     /// Keeps `value` under `key`.
@@ -61,7 +64,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         if self.len >= 4 * self.shards.len() * self.shards.len() {
             *self = Self::of(self.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
         }
-        let place = place_of(&self.fold, &key, self.shards.len());
+        let place = place_of(&self.hasher, &key, self.shards.len());
         if let Some(shard) = self.shards.get_mut(place) {
             self.len += usize::from(Arc::make_mut(shard).insert(key, value).is_none());
         }
@@ -73,7 +76,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let place = place_of(&self.fold, key, self.shards.len());
+        let place = place_of(&self.hasher, key, self.shards.len());
         if let Some(shard) = self.shards.get_mut(place)
             && shard.contains_key(key)
         {
@@ -101,8 +104,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
 }
 
 /// By the upper bits: the map inside goes by the lower ones.
-fn place_of<Q: Hash + ?Sized>(fold: &Fold, key: &Q, wide: usize) -> usize {
-    let upper = fold.hash_one(key) >> 40;
+fn place_of<Q: Hash + ?Sized>(hasher: &RandomState, key: &Q, wide: usize) -> usize {
+    let upper = hasher.hash_one(key) >> 40;
     usize::try_from(upper).unwrap_or_default() & (wide - 1)
 }
 

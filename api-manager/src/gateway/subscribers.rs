@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::fold::Fold;
+use foldhash::fast::RandomState;
+
 use super::limits::{Buckets, Key, Limited};
 use super::shards::Shards;
 use crate::domain::application::About;
@@ -73,7 +74,7 @@ impl Subscribers {
         tiers: Arc<Tiers>,
         (buckets, revision): (&Buckets, i64),
     ) -> Self {
-        let mut by_application: HashMap<ApplicationId, Vec<Terms>, Fold> = HashMap::default();
+        let mut by_application: HashMap<ApplicationId, Vec<Terms>, RandomState> = HashMap::default();
         for subscription in subscriptions {
             by_application.entry(subscription.application_id).or_default().push(subscription);
         }

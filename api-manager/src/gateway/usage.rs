@@ -60,7 +60,7 @@ impl Usage {
     /// Starts the task that collects into the metrics and the database; it ends when the last of these is gone.
     #[must_use]
     pub fn start(app: &Arc<App>, cores: usize) -> Self {
-        let meters = Arc::new(Meters::new(app));
+        let meters = Arc::new(Meters::new(&app.metrics));
         let tills = Arc::new(PerCore::new(cores, || Mutex::new(Till::new(Arc::clone(&meters)))));
         let (asks, asked) = mpsc::channel(1);
         tokio::spawn(Keeper::new(app, Arc::clone(&tills), meters).run(asked));

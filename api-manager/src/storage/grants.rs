@@ -62,8 +62,10 @@ pub fn find_by_access_digests(
     let mut rows: Vec<Row> = Vec::new();
     if one_by_one {
         for digest in digests {
-            let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
-            rows.extend(row.select(Row::as_select()).first::<Row>(connection).optional()?);
+            rows.extend(either!(connection, native => {
+                let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
+                row.select(Row::as_select()).get_result(native).optional()?
+            }));
         }
     } else {
         let many = digests.iter().map(|digest| digest.as_bytes().as_slice());

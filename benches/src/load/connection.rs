@@ -82,6 +82,32 @@ impl<'o> Connection<'o> {
         }
         Ok(head.status)
     }
+
+    /// Sends several requests at once and reads their answers; how many of these were 2xx. A connection that failed, or is
+    /// closed before the last answer, is made anew for the next.
+    pub(super) fn pipeline(&mut self, requests: &[u8], count: usize) -> Result<usize> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => self.origin.open()?,
+        };
+        stream.write_all(requests)?;
+        self.buffer.clear();
+        let (mut answered, mut fine, mut read) = (0, 0, 0);
+        while answered < count {
+            let rest = self.buffer.get(read..).unwrap_or_default();
+            let Some(head) = Head::parse(rest)?.filter(|head| head.whole <= rest.len()) else {
+                stream.read_more(&mut self.buffer)?;
+                continue;
+            };
+            (answered, read) = (answered + 1, read + head.whole);
+            fine += usize::from((200..300).contains(&head.status));
+            if !head.stays {
+                return Ok(fine);
+            }
+        }
+        self.stream = Some(stream);
+        Ok(fine)
+    }
 }
 
 impl Stream {

@@ -205,9 +205,16 @@ mod tests {
     #[tokio::test]
     async fn a_rate_is_kept() {
         let flow = Flow::new(Pace::PerSecond(100.0), |_| Some(get("/", "x", "t")));
-        let sample = flow.on(&server(HELLO, Duration::ZERO)).connections(4).run().await;
-        assert_eq!((sample.requests, sample.failures), (100, 0));
-        assert!(sample.seconds > 0.9, "{}", sample.seconds);
+        let flow = flow.on(&server(HELLO, Duration::ZERO)).connections(4);
+        // Never too fast; and not too slow, though a machine that others load may delay any one of the attempts.
+        let mut lasted = Vec::new();
+        while lasted.last().is_none_or(|seconds| *seconds > 1.5) {
+            assert!(lasted.len() < 5, "the second lasted {lasted:?}");
+            let sample = flow.clone().run().await;
+            assert_eq!((sample.requests, sample.failures), (100, 0));
+            assert!(sample.seconds > 0.9, "{}", sample.seconds);
+            lasted.push(sample.seconds);
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 -- The load of a scenario. Arguments: a file of tokens, "random" for UUIDs that nobody issued, or "none"; and a file of
--- paths. Each request takes one of either at random.
+-- paths. Each request takes one of either at random. A third one, "one-by-one", has none of them made ahead.
 
 local threads = 0
 
@@ -28,7 +28,7 @@ function init(args)
     tokens = lines(args[1])
   end
   -- Where they are few, requests are made once; millions would not fit into memory.
-  if tokens ~= "random" and (tokens == "none" and #paths or #tokens * #paths) <= 20000 then
+  if args[3] ~= "one-by-one" and tokens ~= "random" and (tokens == "none" and #paths or #tokens * #paths) <= 20000 then
     made = {}
     for _, path in ipairs(paths) do
       if tokens == "none" then
@@ -48,7 +48,9 @@ function request()
   end
   local path = paths[random(#paths)]
   local token
-  if tokens == "random" then
+  if tokens == "none" then
+    return "GET " .. path .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
+  elseif tokens == "random" then
     token = format("%08x-%04x-%04x-%04x-%06x%06x", random(0, 0x7fffffff), random(0, 0xffff), random(0, 0xffff),
       random(0, 0xffff), random(0, 0xffffff), random(0, 0xffffff))
   else

@@ -18,7 +18,7 @@ pub struct Wrk {
     /// For how long.
     pub seconds: u64,
     /// The words after the script's name.
-    arguments: [String; 2],
+    arguments: Vec<String>,
     script: PathBuf,
 }
 
@@ -47,7 +47,7 @@ impl Wrk {
                 run.file(&format!("{name}-tokens"), tokens.join("\n")).to_string_lossy().into_owned()
             }
         };
-        let arguments = [tokens, paths.to_string_lossy().into_owned()];
+        let arguments = vec![tokens, paths.to_string_lossy().into_owned()];
         Self { origin: String::new(), connections: 64, seconds: 1, arguments, script }
     }
 
@@ -61,6 +61,14 @@ impl Wrk {
     #[must_use]
     pub fn seconds(self, seconds: u64) -> Self {
         Self { seconds, ..self }
+    }
+
+    /// The same load with each request put together when it is sent, however few there are: loads that are compared with
+    /// one of a million tokens must not be cheaper to make.
+    #[must_use]
+    pub fn one_by_one(mut self) -> Self {
+        self.arguments.push("one-by-one".to_owned());
+        self
     }
 
     /// The command line.

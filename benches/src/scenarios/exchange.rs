@@ -1,11 +1,13 @@
 //! The exchange against what it cannot do without: a verification, a durable insert, and being asked at all.
 
+mod on_postgres;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::idp::KeyKind;
 
-use crate::limits::{Hello, Inserts, verifies_rs256};
+use crate::limits::{Hello, Inserts, Postgres, verifies_rs256};
 use crate::load::{Flow, Load, Pace, post_form};
 use crate::outcome::{Outcome, Table};
 use crate::run::Run;
@@ -22,6 +24,8 @@ const MOST: usize = 5_000;
 /// The size of the groups that commits are compared in; what 64 clients come to is about that.
 const GROUP: usize = 16;
 const PATH: &str = "/oauth2/token";
+/// Of the server to PostgreSQL, and of pgbench.
+const CONNECTIONS: u32 = 8;
 
 /// Target 5.
 pub async fn run(run: &Run) -> Outcome {
@@ -39,7 +43,7 @@ pub async fn run(run: &Run) -> Outcome {
     let turns = usize::try_from(run.seconds).unwrap_or(1) * run.rounds + 2;
     let flow = exchanges(&tenant, turns * MOST).await;
     let (hello, hello_tls) = (Hello::start(run, "http").await, Hello::start(run, "https").await);
-    let again = asks(Arc::new(vec![form(&tenant, &tenant.assertion("somebody"))]), |number, _| number);
+    let again = form_again(&tenant);
     let inserts = Inserts::on_sqlite(run.work()).await;
 
     let _ = Load::Flow(flow.on(&server.rest)).seconds(2).run().await;
@@ -79,9 +83,12 @@ pub async fn run(run: &Run) -> Outcome {
     outcome.verdict("at least 3,000 exchanges a second", format!("{rate:.0}/s"), Some(rate >= 3_000.0));
     let failures = comparison.failures(OURS);
     outcome.verdict("no request failed", failures.to_string(), Some(failures == 0));
-    outcome.missing.push("PostgreSQL: the ratio to pgbench's commits is not measured here".to_owned());
     outcome.tables.push(limits(&verify, &grouped, &alone));
     outcome.comparisons.push(comparison);
+    match Postgres::start(run, CONNECTIONS).await {
+        Ok(postgres) => on_postgres::compare(run, postgres, &hello_tls, &mut outcome).await,
+        Err(why) => outcome.missing.push(why),
+    }
     outcome
 }
 
@@ -99,6 +106,11 @@ fn limits(verify: &[f64], grouped: &[(f64, f64)], alone: &[(f64, f64)]) -> Table
         table.row(&[name.to_owned(), format!("{:.1}", median(&cpu)), format!("{:.0}", median(&rate))]);
     }
     table
+}
+
+/// One exchange's request again and again, for those who only read it.
+fn form_again(tenant: &Tenant) -> Flow {
+    asks(Arc::new(vec![form(tenant, &tenant.assertion("somebody"))]), |number, _| number)
 }
 
 fn form(tenant: &Tenant, assertion: &str) -> Vec<u8> {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use e2e::client::{Call, Http};
-
 use super::gateway::PATH;
 use crate::backend::Backend;
 use crate::load::{Flow, Load, Pace, Tokens, Wrk, get};
@@ -64,20 +62,20 @@ pub async fn run(run: &Run) -> Outcome {
     for round in 1..=run.rounds {
         callers.add(ALONE, run.sample(server.process(), Load::Flow(valid.clone())).await);
 
-        let (before, spent) = (lookups(&server).await, server.process().cpu());
+        let (before, spent) = (server.lookups().await, server.process().cpu());
         let (flooded, beside) = tokio::join!(
             Load::Wrk(flood.clone()).seconds(run.seconds).run(),
             Load::Flow(valid.clone()).seconds(run.seconds).run(),
         );
         let spent = server.process().cpu().saturating_sub(spent).as_secs_f64();
-        let asked = per_second(before, lookups(&server).await, &flooded);
+        let asked = per_second(before, server.lookups().await, &flooded);
         // Whose CPU time it was cannot be told.
         callers.add(BESIDE, Sample { cpu: f64::NAN, resident: server.process().resident_mib(), ..beside });
 
-        let before = lookups(&server).await;
+        let before = server.lookups().await;
         let repeating = run.sample(server.process(), Load::Wrk(again.clone())).await;
         #[expect(clippy::cast_precision_loss, reason = "it is a thousand")]
-        let each = per_second(before, lookups(&server).await, &repeating) / REPEATED as f64;
+        let each = per_second(before, server.lookups().await, &repeating) / REPEATED as f64;
         // Where the server does not count, there is no greatest.
         most = if each.is_nan() { f64::NAN } else { most.max(each) };
         resident.push(server.process().resident_mib());
@@ -114,13 +112,6 @@ pub async fn run(run: &Run) -> Outcome {
     outcome.verdict("no valid request failed", failed.to_string(), Some(failed == 0));
     outcome.comparisons.push(callers);
     outcome
-}
-
-/// How often the server asked its database so far; not a number where it does not say.
-async fn lookups(server: &Server) -> f64 {
-    let metrics = Http::new().send(Call::get(format!("{}/metrics", server.rest))).await.expect(200).text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("gateway_lookups_total "));
-    line.and_then(|count| count.parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn per_second(before: f64, after: f64, sample: &Sample) -> f64 {

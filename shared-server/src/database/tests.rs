@@ -110,6 +110,16 @@ async fn an_unreachable_postgres_is_unavailable_not_a_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_are_counted_and_reads_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    execute(&database, "nonsense").await.unwrap_err();
+    assert_eq!(count(&database).await, 0);
+    assert_eq!(database.writes(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_deleted_is_given_back_a_few_pages_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let database = database(directory.path());

@@ -113,6 +113,23 @@ fn a_full_cache_lets_go_of_what_was_unused_for_longest() {
 }
 
 #[test]
+fn a_cache_that_grows_to_its_bound_holds_everybody_on_the_way() {
+    let cache = GrantCache::new(CacheLimits { grants: 2_000, ..CacheLimits::default() });
+    let all: Vec<Grant> = (0..2_000).map(|_| any_grant()).collect();
+    for (place, grant) in all.iter().enumerate() {
+        keep(&cache, grant, 0).unwrap();
+        assert_eq!(cache.len(), place + 1);
+    }
+    assert!(all.iter().all(|grant| is_known(&cache, grant)));
+}
+
+#[test]
+fn a_remembered_caller_is_as_small_as_a_million_of_them_need() {
+    // With two counts in front, the next size of blocks that allocators have would be 128 and 48.
+    assert!(size_of::<Entry>() <= 96 && size_of::<(Place, Arc<Entry>)>() <= 32);
+}
+
+#[test]
 fn what_has_expired_is_swept() {
     let cache = GrantCache::new(CacheLimits::default());
     let grant = any_grant();

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Connection, lock};
-use crate::gateway::fold::Fold;
 
 /// Connections that are kept for each backend while nobody uses them, and for how long.
 const MOST: usize = 128;
@@ -17,11 +17,13 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 /// How often those are looked for that are over, or that the other side has closed.
 const SWEEP: Duration = Duration::from_secs(1);
 
+type Stacks = HashMap<Box<str>, Vec<Kept>, RandomState>;
+
 /// The idle connections of one thread.
 #[derive(Default)]
 pub struct Idle {
     /// By host and port as written, those with TLS apart from those without.
-    kept: [Mutex<HashMap<Box<str>, Vec<Kept>, Fold>>; 2],
+    kept: [Mutex<Stacks>; 2],
     is_swept: AtomicBool,
 }
 
@@ -31,7 +33,7 @@ struct Kept {
 }
 
 impl Idle {
-    fn kept(&self, is_secure: bool) -> &Mutex<HashMap<Box<str>, Vec<Kept>, Fold>> {
+    fn kept(&self, is_secure: bool) -> &Mutex<Stacks> {
         let [plain, secure] = &self.kept;
         if is_secure { secure } else { plain }
     }

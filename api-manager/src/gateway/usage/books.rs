@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use log::warn;
 use shared_claims::clock::UnixTime;
 use shared_server::database::Database;
 
 use crate::domain::usage::{Count, Line, Totals};
-use crate::gateway::fold::Fold;
 use crate::storage::usage_counts;
 
 /// How often counts are written.
@@ -38,7 +38,7 @@ impl Wider for ByLine {
 
 /// What is added up and not handed on yet.
 pub struct Books<K> {
-    lines: HashMap<K, Totals, Fold>,
+    lines: HashMap<K, Totals, RandomState>,
 }
 
 impl<K> Default for Books<K> {

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
 use http::StatusCode;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
 use prometheus::{HistogramVec, IntCounter, IntCounterVec};
+use shared_server::telemetry::Metrics;
 
 use super::till::Record;
-use crate::app::App;
-use crate::gateway::fold::Fold;
 
 /// The most APIs that have numbers of their own in the metrics; the others share one.
 const MOST_LABELS: usize = 2_000;
@@ -34,7 +34,7 @@ pub struct Meters {
 pub struct Local {
     meters: Arc<Meters>,
     label: Arc<str>,
-    requests: HashMap<StatusCode, LocalIntCounter, Fold>,
+    requests: HashMap<StatusCode, LocalIntCounter, RandomState>,
     seconds: LocalHistogram,
     backend: LocalHistogram,
     own: LocalHistogram,
@@ -42,10 +42,10 @@ pub struct Local {
 
 impl Meters {
     /// Registers them.
-    pub fn new(app: &App) -> Self {
-        let histogram = |name, help, buckets: &[f64]| app.metrics.histogram(name, help, &["api"], buckets);
+    pub fn new(metrics: &Metrics) -> Self {
+        let histogram = |name, help, buckets: &[f64]| metrics.histogram(name, help, &["api"], buckets);
         Self {
-            requests: app.metrics.counter(
+            requests: metrics.counter(
                 "gateway_requests_total",
                 "Requests at the gateway.",
                 &["api", "status"],
@@ -65,20 +65,23 @@ impl Meters {
                 "Time that the gateway itself took until the heads of the answers.",
                 &OWN_BUCKETS,
             ),
-            lost: app
-                .metrics
+            lost: metrics
                 .counter("gateway_usage_dropped_total", "Requests that were not counted.", &[])
                 .with_label_values::<&str>(&[]),
             labels: Mutex::default(),
         }
     }
 
-    /// A thread's copy for the API with this label. APIs beyond so many share one label.
-    pub fn local(self: &Arc<Self>, label: &Arc<str>) -> Local {
+    /// The label under which an API is counted; none where there are too many APIs.
+    pub fn own_label(&self, label: &Arc<str>) -> Option<Arc<str>> {
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
         let known = labels.contains(label) || labels.len() < MOST_LABELS && labels.insert(Arc::clone(label));
-        drop(labels);
-        let label = if known { Arc::clone(label) } else { Arc::from("other") };
+        known.then(|| Arc::clone(label))
+    }
+
+    /// A thread's copy for the API with this label, or for all APIs that have none.
+    pub fn local(self: &Arc<Self>, label: Option<&Arc<str>>) -> Local {
+        let label = label.map_or_else(|| Arc::from("other"), Arc::clone);
         let local = |all: &HistogramVec| all.with_label_values(&[&*label]).local();
         let (seconds, backend, own) = (local(&self.seconds), local(&self.backend), local(&self.own));
         Local { meters: Arc::clone(self), requests: HashMap::default(), seconds, backend, own, label }

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use http::StatusCode;
 use shared_claims::clock::UnixTime;
 
@@ -14,10 +15,11 @@ use super::{Account, Tally};
 use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::{Count, Line, Totals};
-use crate::gateway::fold::Fold;
 
-/// The most APIs whose part in the metrics a thread keeps at hand.
+/// The most parts of the metrics that a thread has, and the most APIs of which it knows at hand which is theirs. APIs that
+/// are gone make more of either than there are labels.
 const MOST_LOCALS: usize = 4_096;
+const MOST_PLACES: usize = 65_536;
 
 /// A call that is over.
 pub struct Record<'a> {
@@ -69,7 +71,12 @@ impl Wider for Key {
 /// The counts.
 pub struct Till {
     meters: Arc<Meters>,
-    locals: HashMap<Option<ApiId>, Local, Fold>,
+    /// This thread's parts of the metrics.
+    locals: Vec<Local>,
+    /// Which of them is an API's.
+    places: HashMap<Option<ApiId>, usize, RandomState>,
+    /// That of all the APIs without numbers of their own.
+    shared: Option<usize>,
     books: Books<Key>,
     lost: u64,
 }
@@ -77,14 +84,26 @@ pub struct Till {
 impl Till {
     /// Nothing yet.
     pub fn new(meters: Arc<Meters>) -> Self {
-        Self { meters, locals: HashMap::default(), books: Books::default(), lost: 0 }
+        Self {
+            meters,
+            locals: Vec::new(),
+            places: HashMap::default(),
+            shared: None,
+            books: Books::default(),
+            lost: 0,
+        }
     }
 
     /// Counts a call.
     pub fn enter(&mut self, minute: UnixTime, record: Record<'_>) {
         let Record { api, account, .. } = &record;
-        let local = self.locals.entry(api.api).or_insert_with(|| self.meters.local(&api.label));
-        local.count(&record);
+        let place = match self.places.get(&api.api) {
+            Some(place) => *place,
+            None => self.place_of(api),
+        };
+        if let Some(local) = self.locals.get_mut(place) {
+            local.count(&record);
+        }
         let key = Key {
             minute,
             api: api.api,
@@ -97,13 +116,35 @@ impl Till {
         }
     }
 
+    /// Finds the part of an API that was not counted yet.
+    fn place_of(&mut self, api: &Tally) -> usize {
+        if self.locals.len() >= MOST_LOCALS || self.places.len() >= MOST_PLACES {
+            self.flush();
+            (self.locals, self.shared) = (Vec::new(), None);
+            self.places.clear();
+        }
+        let own = self.meters.own_label(&api.label);
+        let place = match (&own, self.shared) {
+            (None, Some(shared)) => shared,
+            _ => {
+                self.locals.push(self.meters.local(own.as_ref()));
+                self.locals.len() - 1
+            }
+        };
+        if own.is_none() {
+            self.shared = Some(place);
+        }
+        self.places.insert(api.api, place);
+        place
+    }
+
+    fn flush(&self) {
+        self.locals.iter().for_each(Local::flush);
+    }
+
     /// Everything since the last time: the lines, and how many calls are on none.
     pub fn take(&mut self) -> (Vec<Count>, u64) {
-        self.locals.values().for_each(Local::flush);
-        if self.locals.len() > MOST_LOCALS {
-            // Of APIs that are gone, most likely.
-            self.locals.clear();
-        }
+        self.flush();
         let count = |(key, totals): (Key, Totals)| {
             let Key { minute, api, application, operation, status } = key;
             let operation = operation.map(|Place(one)| format!("{} {}", one.method, one.path));
@@ -125,5 +166,41 @@ fn totals(record: &Record<'_>) -> Totals {
         gateway_us: microseconds(record.own),
         bytes_in: number(record.bytes_in),
         bytes_out: number(record.bytes_out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_server::telemetry::Metrics;
+
+    use super::*;
+
+    #[test]
+    fn apis_beyond_those_with_numbers_of_their_own_are_counted_together_and_stay_at_hand() {
+        let metrics = Metrics::new();
+        let mut till = Till::new(Arc::new(Meters::new(&metrics)));
+        let account = Account::default();
+        let record = |api| Record {
+            api,
+            account: &account,
+            status: StatusCode::OK,
+            whole: Duration::ZERO,
+            own: Duration::ZERO,
+            bytes_in: 0,
+            bytes_out: 0,
+            broke_off: false,
+        };
+        let tallies: Vec<Tally> = (0..5_000)
+            .map(|n| Tally { label: format!("api{n}/1.0").into(), api: Some(ApiId::generate()) })
+            .collect();
+        for _ in 0..2 {
+            tallies.iter().for_each(|api| till.enter(UnixTime(60), record(api)));
+            let (counts, lost) = till.take();
+            assert_eq!((counts.len(), lost), (5_000, 0));
+            assert_eq!((till.locals.len(), till.places.len()), (2_001, 5_000));
+        }
+        let shown = metrics.render();
+        assert!(shown.contains(r#"gateway_requests_total{api="api7/1.0",status="200"} 2"#));
+        assert!(shown.contains(r#"gateway_requests_total{api="other",status="200"} 6000"#));
     }
 }
