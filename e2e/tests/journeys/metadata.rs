@@ -1,9 +1,10 @@
 //! What the servers publish about themselves.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use e2e::client::Call;
-use test_support::on_every_stage;
+use e2e::client::{Call, Http};
+use test_support::{Stage, on_every_stage};
 
 use super::whole_world;
 
@@ -44,5 +45,21 @@ on_every_stage! {
             let docs = world.http.send(Call::get(format!("{server}/docs"))).await;
             assert!(matches!(docs.status, 200 | 301..=308), "{server}/docs: {}", docs.status);
         }
+    }
+}
+
+/// A client acknowledges the session tickets after 40 ms at the earliest where it has nothing to say (RFC 1122, section
+/// 4.2.3.2): an answer that waits for that is never faster, whatever else the machine does.
+#[tokio::test]
+async fn the_first_answer_on_a_connection_waits_for_no_acknowledgement() {
+    let world = whole_world(Stage::Sqlite).await;
+    for server in [&world.places().identity, &world.places().manager] {
+        let mut fastest = Duration::MAX;
+        for _ in 0..20 {
+            let (stranger, began) = (Http::new(), Instant::now());
+            stranger.send(Call::get(format!("{server}/health/live"))).await.expect(200);
+            fastest = fastest.min(began.elapsed());
+        }
+        assert!(fastest < Duration::from_millis(40), "{server}: {fastest:?}");
     }
 }
