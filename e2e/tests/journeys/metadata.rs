@@ -50,7 +50,7 @@ on_every_stage! {
 
 /// A client acknowledges the session tickets after 40 ms at the earliest where it has nothing to say (RFC 1122, section
 /// 4.2.3.2): an answer that waits for that is never faster, whatever else the machine does.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_answer_on_a_connection_waits_for_no_acknowledgement() {
     let world = whole_world(Stage::Sqlite).await;
     for server in [&world.places().identity, &world.places().manager] {
