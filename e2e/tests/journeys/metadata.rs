@@ -57,8 +57,9 @@ async fn the_first_answer_on_a_connection_waits_for_no_acknowledgement() {
         let mut fastest = Duration::MAX;
         for _ in 0..20 {
             let (stranger, began) = (Http::new(), Instant::now());
-            stranger.send(Call::get(format!("{server}/health/live"))).await.expect(200);
+            let answer = stranger.send(Call::get(format!("{server}/health/live"))).await;
             fastest = fastest.min(began.elapsed());
+            assert_eq!(answer.status, 200);
         }
         assert!(fastest < Duration::from_millis(40), "{server}: {fastest:?}");
     }
