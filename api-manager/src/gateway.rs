@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod answer;
+mod beside;
 pub mod bodies;
 pub mod call;
 pub mod challenge;

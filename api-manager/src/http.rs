@@ -37,7 +37,7 @@ pub fn configure(config: &mut web::ServiceConfig, app: &web::Data<App>, health: 
     introspection::routes(config);
     revocation::routes(config);
     health::routes(config);
-    docs::routes(config, description());
+    docs::routes(config, &DESCRIPTION);
     identity_providers::routes(config);
     revocations::routes(config);
     apis::routes(config);
@@ -49,6 +49,8 @@ pub fn configure(config: &mut web::ServiceConfig, app: &web::Data<App>, health: 
     usage::routes(config);
     config.default_service(web::to(nothing_here));
 }
+
+static DESCRIPTION: docs::Text = docs::Text::new(|| docs::text(&description()));
 
 /// The description of the whole, for `/openapi.json` and `/docs`.
 #[must_use]

@@ -8,10 +8,12 @@ use api_manager::commands::{self, TrustAdd};
 use api_manager::settings::{PREFIX, Settings};
 use clap::{Args, Parser, Subcommand};
 use shared_claims::clock::Clock;
+use shared_server::memory::Small;
 use shared_server::settings::Loader;
 use shared_server::telemetry::init_logging;
 
-/// A request makes some fifty small things and gives them back on the thread that made them.
+/// A request makes some fifty small things and gives them back on the thread that made them. It serves OpenSSL, SQLite and libpq
+/// too (`override`), which take a buffer for each TLS record and a dozen numbers for each signature.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -54,11 +56,12 @@ struct TrustArguments {
 }
 
 fn main() -> ExitCode {
+    let small = Small::begin();
     let cli = Cli::parse();
     // For what goes on in the background; gateway and management have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(obey(cli)),
+        Ok(runtime) => runtime.block_on(obey(cli, small)),
         Err(error) => Err(error.into()),
     };
     match done {
@@ -70,11 +73,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn obey(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+async fn obey(cli: Cli, small: Small) -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::read(Loader::from_system(PREFIX, cli.config.as_deref())?)?;
     init_logging(&settings.log, settings.log_format);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            tokio::spawn(small.watch());
             let running = api_manager::run(settings, Clock::System).await?;
             if let Some(password) = &running.administrator_password {
                 // Exposed to be shown this once.

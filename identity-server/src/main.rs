@@ -8,10 +8,12 @@ use clap::{Args, Parser, Subcommand};
 use identity_server::commands::{self, NewClient};
 use identity_server::settings::{PREFIX, Settings, read_password};
 use shared_claims::clock::Clock;
+use shared_server::memory::Small;
 use shared_server::settings::Loader;
 use shared_server::telemetry::init_logging;
 
-/// A request makes some fifty small things and gives them back on the thread that made them.
+/// A request makes some fifty small things and gives them back on the thread that made them. It serves OpenSSL, SQLite and libpq
+/// too (`override`), which take a buffer for each TLS record and a dozen numbers for each signature.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -91,11 +93,12 @@ enum KeysCommand {
 }
 
 fn main() -> ExitCode {
+    let small = Small::begin();
     let cli = Cli::parse();
     // One thread: requests are answered by the workers that the server starts for itself.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(obey(cli)),
+        Ok(runtime) => runtime.block_on(obey(cli, small)),
         Err(error) => Err(error.into()),
     };
     match done {
@@ -107,12 +110,13 @@ fn main() -> ExitCode {
     }
 }
 
-async fn obey(cli: Cli) -> Result<(), Box<dyn std::error::Error>> {
+async fn obey(cli: Cli, small: Small) -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::read(Loader::from_system(PREFIX, cli.config.as_deref())?)?;
     init_logging(&settings.log, settings.log_format);
     let clock = Clock::System;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            tokio::spawn(small.watch());
             let running = identity_server::run(settings, clock).await?;
             if let Some(password) = &running.administrator_password {
                 // Exposed to be shown this once.

@@ -1,12 +1,16 @@
 //! Passwords: Argon2id in a pool that is bounded in threads, memory and queue, so that a login storm starves nothing else.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use shared_claims::secret::{Secret, random};
 use tokio::sync::oneshot;
+
+use queue::{Full, Queue, Work};
 
 /// OWASP's Argon2id cost: 19 MiB of memory, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
@@ -16,10 +20,9 @@ const LANES: u32 = 1;
 /// Passwords that may wait a thread; one more is told to come back.
 const QUEUE_PER_THREAD: usize = 32;
 
-/// What is asked of the allocator for one password, in blocks of 1 KiB: more than 32 MiB, although less is touched.
-/// Glibc maps so much on its own and gives it back when it is freed; what is smaller it keeps for the next time, and
-/// an idle server would hold the memory of its last storm.
-const ALWAYS_RETURNED: usize = 33 * 1024;
+/// How long a thread keeps its memory after a password, in case another one comes. Not given back at once either so that what a
+/// starting server takes does not settle in the midst of it, where the allocator could not return it.
+const KEPT: Duration = Duration::from_secs(2);
 
 /// How much hashing yields to everything else on the machine: a login storm may take every idle cycle, and the threads
 /// that serve requests still run the moment they have something to do. At this niceness the kernel leaves it a tenth of
@@ -49,10 +52,10 @@ struct Tools {
     memory: Vec<Block>,
 }
 
-/// The hashing threads. Each holds 19 MiB while it works and nothing while it waits.
+/// The hashing threads. Each holds 19 MiB while it works, and nothing while it waits for long.
 #[derive(Clone)]
 pub struct HashingPool {
-    jobs: SyncSender<Job>,
+    jobs: Arc<Queue<Job>>,
     /// What an unknown user's password is compared with, so that it takes as long as a known one's.
     dummy: Arc<str>,
 }
@@ -64,13 +67,12 @@ impl HashingPool {
     /// [`HashingError::Failed`] where no thread or no random bytes are to be had.
     pub fn start(threads: usize) -> Result<Self, HashingError> {
         let threads = threads.max(1);
-        let (jobs, queue) = sync_channel::<Job>(threads * QUEUE_PER_THREAD);
-        let queue = Arc::new(Mutex::new(queue));
+        let (jobs, work) = Queue::bounded(threads * QUEUE_PER_THREAD);
         for place in 0..threads {
-            let queue = Arc::clone(&queue);
+            let work = work.clone();
             std::thread::Builder::new()
                 .name(format!("hashing-{place}"))
-                .spawn(move || work(&queue))
+                .spawn(move || hash_for_all(&work))
                 .map_err(|_| HashingError::Failed)?;
         }
         Ok(Self { jobs, dummy: dummy_hash()?.into() })
@@ -113,10 +115,7 @@ impl HashingPool {
                 let _ = answer.send(work(tools));
             }
         });
-        self.jobs.try_send(job).map_err(|e| match e {
-            TrySendError::Full(_) => HashingError::Busy,
-            TrySendError::Disconnected(_) => HashingError::Failed,
-        })?;
+        self.jobs.add(job).map_err(|Full| HashingError::Busy)?;
         answered.await.map_err(|_| HashingError::Failed)?
     }
 }
@@ -166,8 +165,7 @@ fn digest(
     let blocks = argon2.params().block_count();
     if memory.len() < blocks {
         // Allocated anew, not grown: what it held is of no use.
-        *memory = Vec::with_capacity(blocks.max(ALWAYS_RETURNED));
-        memory.resize(blocks, Block::default());
+        *memory = vec![Block::default(); blocks];
     }
     let mut buffer = [0; Output::MAX_LENGTH];
     let output = buffer.get_mut(..length)?;
@@ -186,26 +184,13 @@ fn dummy_hash() -> Result<String, HashingError> {
     Ok(format!("$argon2id$v=19${cost}${}${}", encode(&salt), encode(&output)))
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn hash_for_all(work: &Work<Job>) {
     let Ok(mut tools) = Tools::new() else { return };
     // Of this thread alone, as Linux has it; where it is refused, hashing competes like the rest.
     if let Err(error) = rustix::process::nice(NICENESS) {
         log::debug!("hashing threads keep their priority: {error}");
     }
-    loop {
-        // The lock is held while waiting, not while hashing. Whoever waits for the lock gives its memory back too.
-        let at_hand = match queue.try_lock() {
-            Ok(queue) => queue.try_recv().ok(),
-            Err(_) => None,
-        };
-        let next = match at_hand {
-            Some(job) => Ok(job),
-            None => {
-                tools.memory = Vec::new();
-                queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
-            }
-        };
-        let Ok(job) = next else { return };
+    while let Some(job) = work.next(KEPT, || tools.memory = Vec::new()) {
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut tools)));
         if done.is_err() {
             log::error!("a hashing job panicked");

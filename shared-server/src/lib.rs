@@ -11,6 +11,7 @@ pub mod fields;
 pub mod hashing;
 pub mod health;
 pub mod listing;
+pub mod memory;
 pub mod oauth;
 pub mod outbound;
 pub mod problem;

@@ -4,6 +4,7 @@
 //! name that resolves to a harmless address when checked and to another when used gains nothing.
 
 mod address;
+mod client_tls;
 mod fetch;
 mod stream;
 #[cfg(test)]
@@ -21,7 +22,6 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use openssl::error::ErrorStack;
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509VerifyResult;
 use shared_claims::secret::Digest;
 use tokio::net::TcpStream;
@@ -34,6 +34,7 @@ pub use fetch::{FetchError, Fetcher};
 pub use stream::Outbound;
 pub use trust::{Trusted, public_key_digest, read_certificates};
 
+use client_tls::ClientTls;
 use stream::Stream;
 use trust::Expected;
 
@@ -105,7 +106,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Makes connections for a client of `hyper_util`; a clone shares the TLS settings.
 #[derive(Clone)]
 pub struct Connector {
-    tls: SslConnector,
+    tls: ClientTls,
     allow_private: bool,
     verify_tls: bool,
     expected: Expected,
@@ -117,20 +118,12 @@ impl Connector {
     /// A connector under `policy`, which offers HTTP/2 besides HTTP/1.1 if `alpn_h2`.
     ///
     /// # Errors
-    /// The trusted certificates are unusable.
+    /// The certificates that the policy names are unusable. The system's own are read by the first connection in TLS.
     pub fn new(policy: OutboundPolicy, alpn_h2: bool) -> Result<Self, OutboundError> {
-        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-        builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-        builder.set_alpn_protos(if alpn_h2 { b"\x02h2\x08http/1.1" } else { b"\x08http/1.1" })?;
-        if policy.verify_tls {
-            trust::trust(&mut builder, policy.ca)?;
-        } else {
-            builder.set_verify(SslVerifyMode::NONE);
-        }
         let expected = Expected::default();
-        let OutboundPolicy { allow_private, verify_tls, connect_timeout, .. } = policy;
+        let OutboundPolicy { allow_private, verify_tls, connect_timeout, ca } = policy;
         Ok(Self {
-            tls: builder.build(),
+            tls: ClientTls::new(alpn_h2, verify_tls, ca)?,
             allow_private,
             verify_tls,
             expected,
@@ -229,8 +222,8 @@ impl Connector {
 
     async fn handshake(&self, host: &str, tcp: TcpStream) -> Result<Outbound, ConnectError> {
         let fault = |reason: String| ConnectError::Tls { host: host.to_owned(), reason };
-        let ssl =
-            self.expected.ssl(&self.tls, self.verify_tls, host).map_err(|why| fault(why.to_string()))?;
+        let tls = self.tls.get().await.map_err(fault)?;
+        let ssl = self.expected.ssl(tls, self.verify_tls, host).map_err(|why| fault(why.to_string()))?;
         let mut stream = Box::new(SslStream::new(ssl, tcp).map_err(|why| fault(why.to_string()))?);
         if let Err(why) = Pin::new(&mut *stream).connect().await {
             // "certificate verify failed" alone does not tell an expired certificate from an unknown issuer.

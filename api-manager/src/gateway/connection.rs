@@ -227,6 +227,24 @@ impl<S> Socket<S> {
     }
 }
 
+/// What is copied into one piece before it is written, in bytes: to hand over several pieces costs the kernel more than it costs
+/// us to join so little.
+const SHORT_ANSWER: usize = 4 * 1_024;
+
+/// The pieces one after the other, where there are several and they are short.
+fn join<'a>(pieces: &[io::IoSlice<'_>], joined: &'a mut [u8; SHORT_ANSWER]) -> Option<&'a [u8]> {
+    if pieces.len() < 2 {
+        return None;
+    }
+    let mut length = 0;
+    for piece in pieces {
+        let end = length + piece.len();
+        joined.get_mut(length..end)?.copy_from_slice(piece);
+        length = end;
+    }
+    joined.get(..length)
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -252,7 +270,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let mut joined = [0; SHORT_ANSWER];
+        let polled = match join(bufs, &mut joined) {
+            Some(joined) => Pin::new(&mut this.stream).poll_write(cx, joined),
+            None => Pin::new(&mut this.stream).poll_write_vectored(cx, bufs),
+        };
         this.note_write(polled)
     }
 
@@ -288,6 +310,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                 }
                 Ok(()) | Err(_) => return Poll::Ready(Ok(())),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_are_joined_to_the_last_byte_or_not_at_all(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2_000), 0..5),
+        ) {
+            let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            let whole = pieces.concat();
+            let fits = pieces.len() > 1 && whole.len() <= SHORT_ANSWER;
+            let mut joined = [0; SHORT_ANSWER];
+            prop_assert_eq!(join(&slices, &mut joined), fits.then_some(&*whole));
         }
     }
 }

@@ -7,6 +7,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -17,9 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_openssl::SslStream;
 
+use super::beside::{Beside, Event};
 use super::connection::{Patience, Pulse, Socket, Verdict};
 use super::cores::Cores;
 use super::service::serve;
@@ -197,7 +200,7 @@ fn certificate_of(stream: &SslStream<TcpStream>) -> Option<Digest> {
     Some(Digest::of(&der))
 }
 
-async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, mut phase: watch::Receiver<Phase>)
+async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, phase: watch::Receiver<Phase>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -214,17 +217,21 @@ where
     let builder = protocols(&patience);
     let mut retired: Option<Instant> = None;
     let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
-    let mut looks = interval(patience.look);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Asked only when one of them has something to say, and not whenever the connection moves.
+    let mut beside = FuturesUnordered::from_iter([Beside::new(patience.look, &pulse, phase.clone()).next()]);
     loop {
-        tokio::select! {
+        let (next, event) = tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(why) = ended {
                     debug!("a connection ended: {why}");
                 }
                 break;
             }
-            _ = looks.tick() => match pulse.verdict(&patience) {
+            Some(happened) = beside.next() => happened,
+        };
+        match event {
+            Event::Look => match pulse.verdict(&patience) {
                 Verdict::Keep => {}
                 // What it has still to take of its answers may stay untaken.
                 Verdict::Retire if retired.is_some_and(|at| at.elapsed() > patience.write) => return,
@@ -234,18 +241,14 @@ where
                 }
                 Verdict::Cut => return,
             },
-            () = pulse.is_overrun() => {
+            Event::Overrun => {
                 warn!(peer = pulse.peer.to_string().as_str(); "a client gives up its requests and is cut");
                 return;
             }
-            changed = phase.changed() => {
-                let now = *phase.borrow_and_update();
-                if changed.is_err() || now == Phase::Cutting {
-                    return;
-                }
-                connection.as_mut().graceful_shutdown();
-            }
+            Event::Ends(Phase::Cutting) => return,
+            Event::Ends(_) => connection.as_mut().graceful_shutdown(),
         }
+        beside.push(next.next());
     }
     // Here, and not in a task of its own: the connection keeps its place for as long as it is one.
     if let Some(tunnel) = berth.take() {

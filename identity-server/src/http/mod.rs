@@ -44,7 +44,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, metadata: &Metadata) {
         )
         .service(readable("/oauth2/jwks").get(published::jwks).head(published::jwks));
     health::routes(config);
-    docs::routes(config, openapi::description());
+    docs::routes(config, &openapi::DESCRIPTION);
     config
         .service(readable("/oauth2/certificate").get(published::certificate).head(published::certificate))
         .service(

@@ -1,6 +1,7 @@
 //! The description of the API, served as `/openapi.json`.
 
 use serde::Serialize;
+use shared_server::docs;
 use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{
     ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
@@ -9,8 +10,11 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::{clients, introspect, keys, published, revoke, scim, signup, token};
 
+/// The description as it is served.
+pub(super) static DESCRIPTION: docs::Text = docs::Text::new(|| docs::text(&description()));
+
 /// The description with its security schemes.
-pub(super) fn description() -> Description {
+fn description() -> Description {
     Api::openapi()
 }
 
