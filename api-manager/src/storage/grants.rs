@@ -1,5 +1,6 @@
 //! The grants: one row a token pair, found by the digest of either token.
 
+mod proven;
 mod row;
 
 use diesel::prelude::*;
@@ -14,6 +15,8 @@ use super::schema::grants;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
+
+pub use proven::{Claim, Outcome, Proof, insert_proven};
 
 use row::Row;
 
