@@ -193,7 +193,12 @@ pub fn revoke(
             Revocation::Token(digest) => {
                 live.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).execute(native)
             }
-            Revocation::Family(family) => live.filter(grants::family.eq(family.to_string())).execute(native),
+            Revocation::Family(family) => {
+                // A first grant's family is its own id: the index of families holds those after it only.
+                let first = grants::id.eq(family.to_string()).and(grants::parent.is_null());
+                let later = grants::family.eq(family.to_string()).and(grants::parent.is_not_null());
+                live.filter(first.or(later)).execute(native)
+            }
             Revocation::Key(key) => live.filter(grants::consumer_key.eq(key)).execute(native),
             Revocation::Application(id) => live.filter(grants::application_id.eq(id.to_string())).execute(native),
             Revocation::Subject { subject, issuer: None } => {

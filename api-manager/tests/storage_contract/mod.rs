@@ -7,6 +7,7 @@ mod applications;
 mod certificates;
 mod connections;
 mod deny_rules;
+mod families;
 mod grants;
 mod mapped_clients;
 mod proven_grants;
