@@ -114,9 +114,9 @@ impl Database {
         // Readers of a write-ahead log wait for nobody; what may take a moment is the disk.
         if self.0.writer.is_some()
             && let Ok(_permit) = self.0.permits.try_acquire()
-            && let Some(mut connection) = self.0.pool.try_get()
+            && let Some(mut pooled) = self.0.pool.try_get()
         {
-            return work(&mut connection);
+            return work(&mut pooled.connection);
         }
         self.on_connection(work).await
     }
@@ -135,6 +135,24 @@ impl Database {
         match &self.0.writer {
             Some(writer) => writer.write(work).await,
             None => self.on_connection(|connection| run_transaction(connection, work)).await,
+        }
+    }
+
+    /// Runs `work`, which on PostgreSQL is one statement: that is a transaction by itself, and beginning and committing one
+    /// would be two round trips more. On SQLite as [`Database::write`].
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub async fn write_in_one_statement<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        self.0.writes.fetch_add(1, Ordering::Relaxed);
+        match &self.0.writer {
+            Some(writer) => writer.write(work).await,
+            None => self.on_connection(work).await,
         }
     }
 
@@ -158,8 +176,8 @@ impl Database {
         let pool = self.0.pool.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let mut connection = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
-            work(&mut connection)
+            let mut pooled = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
+            work(&mut pooled.connection)
         });
         done.await.map_err(|_| StorageError::Fault("the work on the database panicked".to_owned()))?
     }

@@ -84,9 +84,10 @@ pub async fn delete_key(app: &App, actor: &Actor, which: Which, now: UnixTime) -
         let key = owned_key(connection, &by, which.application, which.key_type)?;
         FlowError::unless_current(which.expected, key.revision)?;
         let revocation = Revocation::Key(key.consumer_key.clone());
+        // Deleted first: whoever buys with it holds the row, so none of those grants is missed below.
+        FlowError::unless_written(application_keys::delete(connection, &key.consumer_key, key.revision)?)?;
         let revoked = grants::revoke(connection, &revocation, now)?;
         revocations::append(connection, &revocation, now)?;
-        FlowError::unless_written(application_keys::delete(connection, &key.consumer_key, key.revision)?)?;
         Ok::<_, FlowError>((key, revocation, revoked))
     });
     let (key, revocation, revoked) = write.await?;

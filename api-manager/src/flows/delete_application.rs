@@ -34,9 +34,10 @@ pub async fn delete_application(
             )));
         }
         let revocation = Revocation::Application(id);
+        // Deleted first, with its keys: exchanges under way hold those, so none of their grants is missed below.
+        FlowError::unless_written(applications::delete(connection, id, present.revision)?)?;
         let revoked = grants::revoke(connection, &revocation, now)?;
         revocations::append(connection, &revocation, now)?;
-        FlowError::unless_written(applications::delete(connection, id, present.revision)?)?;
         Ok(revoked)
     });
     let revoked = write.await?;

@@ -18,9 +18,8 @@ use crate::domain::application::Client;
 use crate::domain::grant::{AssertionOrigin, Grant, narrow};
 use crate::domain::identity_provider::{Accepted, IdentityProvider, LEEWAY, Replay};
 use crate::facts::ClientFacts;
-use crate::storage::{
-    apis, application_keys, applications, grants, identity_providers, revisions, used_assertions,
-};
+use crate::storage::grants::{Claim, Outcome, Proof};
+use crate::storage::{apis, applications, grants, identity_providers, revisions, used_assertions};
 
 /// The longest issuer that is looked up, in bytes; no registered one is longer.
 const LONGEST_ISSUER: usize = 1_024;
@@ -75,7 +74,7 @@ pub async fn exchange_assertion(
     written.await
 }
 
-/// The same without reading first, on what earlier exchanges read: the transaction that grants proves it. `None` where
+/// The same without reading first, on what earlier exchanges read: the statement that grants proves it. `None` where
 /// nothing was read yet, where it is out of date, and where it speaks against the caller, who hears of it only when it
 /// was read anew.
 ///
@@ -90,13 +89,15 @@ pub async fn exchange_on_kept_facts(
     let Ok(jwt) = Compact::parse(grant.assertion.expose()) else { return Ok(None) };
     let Some(terms) = Terms::kept(app, readings, &jwt, now) else { return Ok(None) };
     let Ok(decided) = terms.decide(app, jwt, grant, now).await else { return Ok(None) };
-    let written = app.database.write(move |connection| {
-        if !terms.still_hold(connection)? {
-            return Ok(None);
-        }
-        decided.write(connection, &terms.provider).map(Some)
+    let written = app.database.write_in_one_statement(move |connection| {
+        let outcome = decided.write_if_it_holds(connection, &terms)?;
+        Ok::<_, Denied>((outcome, decided.issued))
     });
-    written.await
+    match written.await? {
+        (Outcome::Granted, issued) => Ok(Some(issued)),
+        (Outcome::OutOfDate, _) => Ok(None),
+        (Outcome::Replayed, _) => Err(Denied::Replayed),
+    }
 }
 
 impl Terms {
@@ -119,14 +120,6 @@ impl Terms {
             fits(Some(&known.client.key), secret.digest(), now).then_some(known)
         })?;
         client.client.lists(JWT_BEARER).then_some(Self { client, provider })
-    }
-
-    /// Whether all of it is what the database says now; key and provider are held until the transaction ends.
-    fn still_hold(&self, connection: &mut AnyConnection) -> Result<bool, StorageError> {
-        let (key, provider) = (&self.client.client.key, &self.provider);
-        Ok(application_keys::hold(connection, &key.consumer_key)? == Some(key.revision)
-            && identity_providers::hold(connection, provider.id)? == Some((provider.revision, true))
-            && revisions::read(connection, revisions::ROUTES)? == self.client.routes)
     }
 
     async fn decide(
@@ -177,6 +170,26 @@ impl Decided {
         }
         grants::insert(connection, &self.record)?;
         Ok(self.issued)
+    }
+
+    /// The same on terms that nobody has read in this transaction.
+    fn write_if_it_holds(
+        &self,
+        connection: &mut AnyConnection,
+        terms: &Terms,
+    ) -> Result<Outcome, StorageError> {
+        let (key, provider) = (&terms.client.client.key, &terms.provider);
+        let proof = Proof {
+            consumer_key: &key.consumer_key,
+            key_revision: key.revision,
+            provider: provider.id,
+            provider_revision: provider.revision,
+            routes: terms.client.routes,
+        };
+        let claim = self.single_use.as_ref();
+        let claim =
+            claim.map(|(key, until)| Claim { issuer: &provider.issuer, replay_key: key, until: *until });
+        grants::insert_proven(connection, &proof, claim.as_ref(), &self.record)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The server removes what nobody can ask for any more: a little at a time, beside everything else that it does.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +15,20 @@ use crate::storage::{grants, revocations, turns, usage_counts, used_assertions};
 
 /// How often.
 const PERIOD: Duration = Duration::from_secs(30);
-/// Rows that one transaction removes, so that no other writer waits long.
-const BATCH: i64 = 250;
-/// Pages that one transaction gives back to the file system.
-const PAGES: i64 = 128;
+/// The most rows of one table that one transaction removes, and the fewest: so few that even a slow disk has others wait for
+/// little, so many that the transaction itself is not all that is done.
+const BATCH: RangeInclusive<i64> = 25..=250;
+/// How long the removing of one transaction shall take while others write: that much is added to what they wait.
+const BESIDE_OTHERS: Duration = Duration::from_millis(4);
+/// How long while nobody does: who comes then waits no longer.
+const ALONE: Duration = Duration::from_millis(20);
 /// The shortest pause between two batches.
 const BREATH: Duration = Duration::from_millis(2);
-/// How much longer than a batch the pause after it is while others write: three quarters of the time are theirs, and a row
-/// still goes in less time than an exchange takes to make one.
-const WHILE_OTHERS_WRITE: u32 = 3;
-/// How much shorter it is while nobody does.
+/// How much longer than a batch the pause after it is while others write: nine tenths of the time are theirs.
+const WHILE_OTHERS_WRITE: u32 = 9;
+/// The same on PostgreSQL, where writers write beside each other and those of other nodes are not seen.
+const WHILE_ANYBODY_MAY: u32 = 3;
+/// How much shorter it is while nobody writes.
 const WHILE_ALONE: u32 = 4;
 /// How long an expired row is kept in any case, in seconds: refusals can then still tell expired from unknown, and a
 /// clock that is put back finds spent assertions spent.
@@ -45,71 +50,119 @@ pub async fn keep_sweeping(app: Arc<App>) {
 /// Sweeps once: returns when nothing is left that is over, or when another node has taken its turn.
 pub async fn sweep(app: &App, now: UnixTime) {
     let old = now.minus(GRACE);
-    let full = BATCH;
-    // Of these there may be millions. Their pages are given back as they become free: see `space`.
-    batches(app, full, move |connection| {
-        let removed = used_assertions::remove_expired(connection, old, BATCH)?;
-        space::give_back(connection, PAGES)?;
-        Ok(removed)
-    })
-    .await;
-    batches(app, full, move |connection| {
-        let removed = grants::remove_expired(connection, old, BATCH)?;
-        space::give_back(connection, PAGES)?;
-        Ok(removed)
+    // Of these there may be millions, as many of the one as of the other: both go in one transaction, so that neither falls
+    // behind while the other is swept. Their pages are given back as they become free: see `space`.
+    batches(app, move |connection, rows| {
+        let assertions = used_assertions::remove_expired(connection, old, rows)?;
+        let grants = grants::remove_expired(connection, old, rows)?;
+        // A row leaves less than a quarter of a page.
+        space::give_back(connection, rows / 2)?;
+        Ok(assertions.max(grants))
     })
     .await;
     let moments = (now.minus(FEED), now.minus(JWTS));
-    batches(app, full, move |connection| revocations::remove_before(connection, moments, BATCH)).await;
+    batches(app, move |connection, rows| revocations::remove_before(connection, moments, rows)).await;
     for period in Period::ALL {
         let before = now.minus(period.kept());
-        batches(app, full, move |connection| usage_counts::remove_before(connection, period, before, BATCH))
+        batches(app, move |connection, rows| usage_counts::remove_before(connection, period, before, rows))
             .await;
     }
-    batches(app, 1, |connection| space::give_back(connection, PAGES)).await;
+    batches(app, space::give_back).await;
 }
 
-/// Repeats `remove` for as long as it removes `full` rows or more.
+/// One transaction of the sweep, and what it was like.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    /// What it removed.
+    rows: u64,
+    /// How long the removing took.
+    worked: Duration,
+    /// How long until it was committed, waiting for others included.
+    lasted: Duration,
+}
+
+/// What others do meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Others {
+    /// Nothing.
+    Idle,
+    /// So many writes a second.
+    Write(f64),
+    /// Other nodes may write: nobody counts that.
+    Unseen,
+}
+
+/// Repeats `remove` for as long as it removes what it was asked to.
 async fn batches(
     app: &App,
-    full: i64,
-    remove: impl Fn(&mut AnyConnection) -> Result<u64, StorageError> + Copy + Send + 'static,
+    remove: impl Fn(&mut AnyConnection, i64) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) {
-    let mut seen = app.database.writes();
+    let (mut rows, mut seen, mut since) = (*BATCH.start(), app.database.writes(), Instant::now());
     loop {
-        let began = Instant::now();
-        let removed = once(app, remove).await;
-        if removed.is_none_or(|rows| i64::try_from(rows).is_ok_and(|rows| rows < full)) {
+        let Some(batch) = once(app, rows, remove).await else { return };
+        if i64::try_from(batch.rows).is_ok_and(|removed| removed < rows) {
             return;
         }
-        let writes = app.database.writes();
-        // Since the last time, our own apart; other nodes' are not seen.
-        let is_alone = !app.database.is_postgres() && writes <= seen + 1;
-        seen = writes;
-        tokio::time::sleep(pause(began.elapsed(), is_alone)).await;
+        // Our own write apart.
+        let (writes, elapsed) = (app.database.writes(), since.elapsed());
+        let others = others(app.database.is_postgres(), writes.saturating_sub(seen + 1), elapsed);
+        (seen, since) = (writes, Instant::now());
+        rows = next_size(batch, others);
+        tokio::time::sleep(pause(batch, others)).await;
     }
 }
 
-/// One transaction of its own; how much it removed, or none where it failed.
+/// One transaction of its own; none where it failed.
 async fn once(
     app: &App,
-    remove: impl Fn(&mut AnyConnection) -> Result<u64, StorageError> + Copy + Send + 'static,
-) -> Option<u64> {
+    rows: i64,
+    remove: impl Fn(&mut AnyConnection, i64) -> Result<u64, StorageError> + Copy + Send + 'static,
+) -> Option<Batch> {
+    let began = Instant::now();
     let removed = app.database.write(move |connection| {
+        let began = Instant::now();
         // Another node that sweeps at this moment removes the same rows: one of them is enough.
-        if turns::is_ours(connection)? { remove(connection) } else { Ok(0) }
+        let rows = if turns::is_ours(connection)? { remove(connection, rows)? } else { 0 };
+        Ok((rows, began.elapsed()))
     });
-    removed
+    let (rows, worked) = removed
         .await
         .inspect_err(|error: &StorageError| {
             log::warn!(cause = error.to_string().as_str(); "what is over could not be removed");
         })
-        .ok()
+        .ok()?;
+    Some(Batch { rows, worked, lasted: began.elapsed() })
 }
 
-/// How long others have the database to themselves after a batch that took that long.
-fn pause(took: Duration, is_alone: bool) -> Duration {
-    let pause = if is_alone { took / WHILE_ALONE } else { took * WHILE_OTHERS_WRITE };
+fn others(is_shared: bool, writes: u64, elapsed: Duration) -> Others {
+    match u32::try_from(writes).unwrap_or(u32::MAX) {
+        _ if is_shared => Others::Unseen,
+        0 => Others::Idle,
+        writes => Others::Write(f64::from(writes) / elapsed.as_secs_f64().max(0.001)),
+    }
+}
+
+/// As many rows as fit into the time that a batch may take, by what they took last.
+fn next_size(Batch { rows, worked, .. }: Batch, others: Others) -> i64 {
+    let time = if others == Others::Idle { ALONE } else { BESIDE_OTHERS };
+    let fitting = u128::from(rows) * time.as_micros() / worked.as_micros().max(1);
+    i64::try_from(fitting).unwrap_or(i64::MAX).clamp(*BATCH.start(), *BATCH.end())
+}
+
+/// How long others have the database to themselves after a batch. Where they write so much that more would be over by and by
+/// than is removed (each write may be a row), that is less, down to half of the time: a backlog that only grows helps nobody.
+fn pause(batch: Batch, others: Others) -> Duration {
+    let Batch { rows, worked, lasted } = batch;
+    let pause = match others {
+        Others::Idle => worked / WHILE_ALONE,
+        Others::Unseen => lasted * WHILE_ANYBODY_MAY,
+        Others::Write(rate) => {
+            // A quarter more than they add: between two sweeps nothing is removed at all.
+            let rows = f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
+            let enough = Duration::try_from_secs_f64(rows / (rate * 1.25)).unwrap_or(Duration::MAX);
+            (worked * WHILE_OTHERS_WRITE).min(enough.saturating_sub(lasted)).max(worked)
+        }
+    };
     pause.max(BREATH)
 }
 
@@ -117,11 +170,48 @@ fn pause(took: Duration, is_alone: bool) -> Duration {
 mod tests {
     use super::*;
 
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn batch(rows: u64, worked: Duration) -> Batch {
+        Batch { rows, worked, lasted: worked * 2 }
+    }
+
     #[test]
-    fn whoever_writes_beside_the_sweep_has_three_quarters_of_the_time() {
-        let took = Duration::from_millis(40);
-        assert_eq!(pause(took, false), Duration::from_millis(120));
-        assert_eq!(pause(took, true), Duration::from_millis(10));
-        assert_eq!(pause(Duration::ZERO, true), BREATH);
+    fn whoever_writes_beside_the_sweep_has_nine_tenths_of_the_time() {
+        assert_eq!(pause(batch(100, MS(4)), Others::Write(1_000.0)), MS(36));
+    }
+
+    #[test]
+    fn what_is_removed_is_more_than_what_others_add_for_as_long_as_half_of_the_time_is_enough() {
+        for rate in [10.0, 1_000.0, 3_000.0, 5_000.0, 7_000.0] {
+            let batch = batch(100, MS(4));
+            let cycle = batch.lasted + pause(batch, Others::Write(rate));
+            assert!(rate * cycle.as_secs_f64() < 100.0, "{rate}: {cycle:?}");
+        }
+        assert_eq!(pause(batch(100, MS(4)), Others::Write(1e9)), MS(4), "half of the time stays theirs");
+    }
+
+    #[test]
+    fn alone_it_hardly_rests_and_where_other_nodes_may_write_it_leaves_them_three_quarters() {
+        assert_eq!(pause(batch(250, MS(20)), Others::Idle), MS(5));
+        assert_eq!(pause(batch(250, MS(0)), Others::Idle), BREATH);
+        assert_eq!(pause(batch(250, MS(20)), Others::Unseen), MS(120));
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_what_others_may_wait_for() {
+        let busy = Others::Write(1.0);
+        assert_eq!(next_size(batch(100, MS(4)), busy), 100);
+        assert_eq!(next_size(batch(250, MS(20)), busy), 50);
+        assert_eq!(next_size(batch(50, MS(4)), Others::Idle), 250);
+        assert_eq!(next_size(batch(250, MS(2_000)), busy), 25, "a slow disk");
+        assert_eq!(next_size(batch(25, Duration::ZERO), Others::Unseen), 250);
+    }
+
+    #[test]
+    fn other_nodes_are_not_seen_and_our_own_writers_are_counted() {
+        assert_eq!(others(true, 0, MS(10)), Others::Unseen);
+        assert_eq!(others(false, 0, MS(10)), Others::Idle);
+        assert_eq!(others(false, 5, MS(10)), Others::Write(500.0));
     }
 }

@@ -1,5 +1,6 @@
 //! The grants: one row a token pair, found by the digest of either token.
 
+mod proven;
 mod row;
 
 use diesel::prelude::*;
@@ -14,6 +15,8 @@ use super::schema::grants;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
+
+pub use proven::{Claim, Outcome, Proof, insert_proven};
 
 use row::Row;
 
@@ -190,7 +193,12 @@ pub fn revoke(
             Revocation::Token(digest) => {
                 live.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).execute(native)
             }
-            Revocation::Family(family) => live.filter(grants::family.eq(family.to_string())).execute(native),
+            Revocation::Family(family) => {
+                // A first grant's family is its own id: the index of families holds those after it only.
+                let first = grants::id.eq(family.to_string()).and(grants::parent.is_null());
+                let later = grants::family.eq(family.to_string()).and(grants::parent.is_not_null());
+                live.filter(first.or(later)).execute(native)
+            }
             Revocation::Key(key) => live.filter(grants::consumer_key.eq(key)).execute(native),
             Revocation::Application(id) => live.filter(grants::application_id.eq(id.to_string())).execute(native),
             Revocation::Subject { subject, issuer: None } => {

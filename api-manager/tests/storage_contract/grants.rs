@@ -18,12 +18,12 @@ use super::{Store, twenty};
 
 const NOW: UnixTime = UnixTime(1_000);
 
-fn digest() -> Digest {
+pub(super) fn digest() -> Digest {
     OpaqueToken::generate().unwrap().digest()
 }
 
 /// A grant of which every member is there.
-fn grant() -> Grant {
+pub(super) fn grant() -> Grant {
     let id = GrantId::generate();
     Grant {
         id,

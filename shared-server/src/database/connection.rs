@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{self, ManageConnection, R2D2Connection};
@@ -95,6 +96,18 @@ fn with_time_outs(url: &str) -> String {
     url
 }
 
+/// A connection to PostgreSQL that was in use so short a time ago is taken without asking whether it is still there: the
+/// question costs as much as a statement, and where the connection is gone the statement says so itself.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A connection of the pool.
+pub(super) struct Pooled {
+    /// The connection.
+    pub(super) connection: AnyConnection,
+    /// When it was last given back, or opened.
+    used: Instant,
+}
+
 /// Makes and checks connections for the pool.
 pub(super) struct Manager {
     url: DatabaseUrl,
@@ -107,23 +120,27 @@ impl Manager {
 }
 
 impl ManageConnection for Manager {
-    type Connection = AnyConnection;
+    type Connection = Pooled;
     type Error = StorageError;
 
-    fn connect(&self) -> Result<AnyConnection, StorageError> {
-        establish(&self.url)
+    fn connect(&self) -> Result<Pooled, StorageError> {
+        Ok(Pooled { connection: establish(&self.url)?, used: Instant::now() })
     }
 
-    fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), StorageError> {
-        match connection {
+    /// Asked at every check-out.
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), StorageError> {
+        match &mut pooled.connection {
             // An embedded database cannot go away; asking it at every check-out would be the cost of a query.
             AnyConnection::Sqlite(_) => Ok(()),
+            AnyConnection::Postgres(_) if pooled.used.elapsed() < FRESH => Ok(()),
             AnyConnection::Postgres(postgres) => Ok(postgres.ping()?),
         }
     }
 
-    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
-        match connection {
+    /// Asked whenever one is given back. A statement that found the connection gone has left it broken.
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.used = Instant::now();
+        match &mut pooled.connection {
             AnyConnection::Sqlite(sqlite) => sqlite.is_broken(),
             AnyConnection::Postgres(postgres) => std::thread::panicking() || postgres.is_broken(),
         }

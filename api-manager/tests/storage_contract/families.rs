@@ -1,0 +1,99 @@
+//! Grants that come of one another, and the indexes that hold only those that have a parent or a refresh token.
+
+use api_manager::bootstrap::MIGRATIONS;
+use api_manager::domain::grant::Grant;
+use api_manager::domain::ids::GrantId;
+use api_manager::domain::revocation::Revocation;
+use api_manager::storage::grants;
+use diesel_migrations::MigrationHarness;
+use shared_claims::clock::UnixTime;
+use shared_server::database::{AnyConnection, StorageError};
+use test_support::on_every_stage;
+
+use super::Store;
+use super::grants::{digest, grant};
+
+const NOW: UnixTime = UnixTime(1_000);
+
+/// A first grant, as an exchange makes it.
+fn first() -> Grant {
+    let mut first = grant();
+    first.lineage.parent = None;
+    first
+}
+
+/// The grant that the refresh token of `parent` buys.
+fn after(parent: &Grant) -> Grant {
+    let mut next = grant();
+    next.lineage.family = parent.lineage.family;
+    next.lineage.parent = Some(parent.id);
+    next
+}
+
+async fn keeps(store: &Store, grants: &[Grant]) {
+    let kept = grants.to_vec();
+    store.write(move |c| kept.iter().try_for_each(|grant| grants::insert(c, grant))).await.unwrap();
+}
+
+async fn reads(store: &Store, id: GrantId) -> Option<Grant> {
+    store.read(move |c| grants::find(c, id)).await
+}
+
+/// Undoes the newest migration.
+fn turn_back(connection: &mut AnyConnection) -> Result<(), StorageError> {
+    let undone = match connection {
+        AnyConnection::Sqlite(sqlite) => sqlite.revert_last_migration((MIGRATIONS.sqlite)()),
+        AnyConnection::Postgres(postgres) => postgres.revert_last_migration((MIGRATIONS.postgres)()),
+    };
+    undone.map(drop).map_err(|why| StorageError::Fault(why.to_string()))
+}
+
+on_every_stage! {
+    async fn a_family_is_the_first_grant_and_all_after_it(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let (one, other) = (first(), first());
+        let two = after(&one);
+        let three = after(&two);
+        keeps(&store, &[one.clone(), other.clone(), two.clone(), three.clone()]).await;
+        let revokes = async |family| store.write(move |c| grants::revoke(c, &Revocation::Family(family), NOW)).await;
+
+        assert_eq!(revokes(two.id).await, Ok(0), "no family is named like one of the later grants");
+        assert_eq!(revokes(one.id).await, Ok(3));
+        for (id, revoked) in [(one.id, true), (two.id, true), (three.id, true), (other.id, false)] {
+            assert_eq!(reads(&store, id).await.unwrap().revoked_at.is_some(), revoked);
+        }
+    }
+
+    async fn two_grants_share_neither_token_and_many_have_no_refresh_token(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let (one, bare) = (first(), Grant { refresh: None, ..first() });
+        keeps(&store, &[one.clone(), bare, Grant { refresh: None, ..first() }]).await;
+        let same = [
+            Grant { refresh: one.refresh.clone(), ..first() },
+            Grant { access_digest: one.access_digest, ..first() },
+            Grant { id: one.id, ..first() },
+        ];
+        for grant in same {
+            assert_eq!(store.write(move |c| grants::insert(c, &grant)).await, Err(StorageError::Duplicate));
+        }
+    }
+
+    async fn grants_survive_the_migration_of_their_table_in_both_directions(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let one = first();
+        let two = after(&one);
+        let bare = Grant { refresh: None, access_digest: digest(), ..first() };
+        let all = [one, two, bare];
+        keeps(&store, &all).await;
+
+        store.write(turn_back).await.unwrap();
+        for grant in &all {
+            assert_eq!(reads(&store, grant.id).await.as_ref(), Some(grant));
+        }
+        store.database.migrate(MIGRATIONS).unwrap();
+        for grant in &all {
+            assert_eq!(reads(&store, grant.id).await.as_ref(), Some(grant));
+        }
+        assert_eq!(store.write(|c| grants::remove_expired(c, UnixTime(5_000), 10)).await, Ok(3));
+    }
+}
