@@ -91,6 +91,8 @@ pub struct Account {
     pub operation: Option<Arc<Operation>>,
     /// What the backend took until the head of its answer.
     pub backend: Option<Duration>,
+    /// How long its refusal waited for its turn, which is not what the gateway took.
+    pub queued: Duration,
 }
 
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
@@ -122,7 +124,8 @@ impl Ledger {
         request_id: HeaderValue,
         in_flight: InFlight,
     ) -> Self {
-        let own = started.elapsed().saturating_sub(account.backend.unwrap_or_default());
+        let elsewhere = account.backend.unwrap_or_default().saturating_add(account.queued);
+        let own = started.elapsed().saturating_sub(elsewhere);
         Self {
             usage,
             api,
