@@ -33,6 +33,7 @@ pub mod lookups;
 pub mod mock;
 pub mod onward;
 pub mod operations;
+pub mod pacing;
 pub mod path;
 pub mod refresh;
 pub mod refusal;
@@ -76,11 +77,12 @@ use crate::changes::Notice;
 use crate::storage::revocations;
 use clients::Clients;
 use connection::Patience;
-use cores::Cores;
+use cores::{Cores, PerCore};
 use grant_cache::{CacheLimits, GrantCache};
 use identity::Assertions;
 use limits::Buckets;
 use listener::Phase;
+use pacing::Pace;
 use refresh::Refresh;
 use response_cache::ResponseCache;
 use routes::RouteTable;
@@ -102,6 +104,8 @@ pub struct Limits {
     pub patience: Patience,
     /// Of the grant cache.
     pub cache: CacheLimits,
+    /// How fast unknown credentials are refused.
+    pub pace: Pace,
     /// How long requests may go on when the gateway stops.
     pub drain: Duration,
 }
@@ -112,6 +116,7 @@ impl Default for Limits {
             connections: 20_000,
             patience: Patience::default(),
             cache: CacheLimits::default(),
+            pace: Pace::default(),
             drain: Duration::from_secs(20),
         }
     }
@@ -129,6 +134,8 @@ pub struct Gateway {
     assertions: Assertions,
     answers: ResponseCache,
     usage: Usage,
+    /// Where each thread's refusals wait.
+    refusals: PerCore<pacing::Queue>,
     /// Where requests that reach no API are counted.
     nowhere: Tally,
     patience: Patience,
@@ -206,6 +213,9 @@ pub async fn start_within(
     // Before anything is cached: every later revocation is heard.
     let last = app.database.read(revocations::last).await?;
     let cores = Cores::start(app.settings.workers).map_err(GatewayError::Threads)?;
+    let help = "Refusals of unknown credentials that had to wait for their turn.";
+    let delayed = app.metrics.counter("gateway_refusals_delayed_total", help, &[]);
+    let delayed = delayed.with_label_values::<&str>(&[]);
     let gateway = Arc::new(Gateway {
         table: ArcSwap::default(),
         grants: Arc::new(GrantCache::new(limits.cache)),
@@ -216,6 +226,7 @@ pub async fn start_within(
         upstreams: Upstreams::new(Arc::clone(&app.backend_states)),
         checks: Checks::default(),
         usage: Usage::start(&app, cores.count()),
+        refusals: PerCore::new(cores.count(), || pacing::Queue::new(limits.pace, delayed.clone())),
         nowhere: Tally::none(),
         patience: limits.patience,
         app,

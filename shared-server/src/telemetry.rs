@@ -181,6 +181,11 @@ impl Metrics {
         self.register(name, &Counted { shown: counter(name, help), count: Arc::new(count) });
     }
 
+    /// Whatever `collector` has at the moment when the metrics are read.
+    pub fn collected<C: Collector + Clone + 'static>(&self, name: &str, collector: &C) {
+        self.register(name, collector);
+    }
+
     /// A histogram with the given labels, and upper bounds of its buckets in rising order.
     #[must_use]
     pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {

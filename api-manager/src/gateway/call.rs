@@ -106,8 +106,11 @@ impl<'a> Call<'a> {
         }
         let asked = Arc::new(Asked::of(request, &path, self.pulse));
         self.asked = Some(Arc::clone(&asked));
-        let Decision { route, operation, key_type, entry, subscriber, prefix } =
-            decision::decide(self.gateway, &asked, &mut self.route).await?;
+        let decided = decision::decide(self.gateway, &asked, &mut self.route).await;
+        if let Err(refusal) = &decided {
+            self.account.queued = self.gateway.refusals.here().turn(refusal).await;
+        }
+        let Decision { route, operation, key_type, entry, subscriber, prefix } = decided?;
         self.account.application = entry.as_deref().map(|entry| entry.principal.application_id());
         self.account.operation = Some(Arc::clone(&operation));
         if headers::is_loop(request.headers()) {

@@ -23,7 +23,7 @@ use crate::domain::api::{Api, Operation};
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::Period;
 use keeper::Keeper;
-use meters::Meters;
+use meters::{Labels, Meters};
 use till::{Record, Till};
 
 /// Where the calls of one API are counted.
@@ -57,13 +57,15 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Starts the task that collects into the metrics and the database; it ends when the last of these is gone.
+    /// Shows the counts in the metrics, and starts the task that collects them into the database; it ends when the last of
+    /// these is gone.
     #[must_use]
     pub fn start(app: &Arc<App>, cores: usize) -> Self {
-        let meters = Arc::new(Meters::new(&app.metrics));
-        let tills = Arc::new(PerCore::new(cores, || Mutex::new(Till::new(Arc::clone(&meters)))));
+        let labels = Arc::<Labels>::default();
+        let tills = Arc::new(PerCore::new(cores, || Mutex::new(Till::new(Arc::clone(&labels)))));
+        Meters::show(&tills, &app.metrics);
         let (asks, asked) = mpsc::channel(1);
-        tokio::spawn(Keeper::new(app, Arc::clone(&tills), meters).run(asked));
+        tokio::spawn(Keeper::new(app, Arc::clone(&tills)).run(asked));
         Self { tills, clock: app.clock.clone(), asks }
     }
 
@@ -77,7 +79,7 @@ impl Usage {
 
     fn record(&self, record: Record<'_>) {
         let minute = Period::Minute.start_of(self.clock.now());
-        // Another thread holds it for a moment every half second.
+        // Others hold it for a moment: whoever collects, and whoever reads the metrics.
         self.tills.here().lock().unwrap_or_else(PoisonError::into_inner).enter(minute, record);
     }
 }
@@ -91,6 +93,8 @@ pub struct Account {
     pub operation: Option<Arc<Operation>>,
     /// What the backend took until the head of its answer.
     pub backend: Option<Duration>,
+    /// How long its refusal waited for its turn, which is not what the gateway took.
+    pub queued: Duration,
 }
 
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
@@ -122,7 +126,8 @@ impl Ledger {
         request_id: HeaderValue,
         in_flight: InFlight,
     ) -> Self {
-        let own = started.elapsed().saturating_sub(account.backend.unwrap_or_default());
+        let elsewhere = account.backend.unwrap_or_default().saturating_add(account.queued);
+        let own = started.elapsed().saturating_sub(elsewhere);
         Self {
             usage,
             api,

@@ -19,6 +19,7 @@ mod grants;
 mod grpc;
 mod http2_backends;
 mod identity;
+mod junk;
 mod limits;
 mod live;
 mod mock;

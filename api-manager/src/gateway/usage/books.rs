@@ -12,12 +12,24 @@ use shared_server::database::Database;
 use crate::domain::usage::{Count, Line, Totals};
 use crate::storage::usage_counts;
 
-/// How often counts are written.
-pub const FLUSH: Duration = Duration::from_secs(5);
+/// How long after a write the next one comes: so long a line, that the share of a thread which writes lines is bounded, and
+/// within these. Every call goes into a line for its minute, so that fewer writes are less work.
+const SOONEST: Duration = Duration::from_secs(5);
+const LATEST: Duration = Duration::from_secs(30);
+const A_LINE: Duration = Duration::from_millis(4);
 /// The most lines that wait to be written.
 const MOST: usize = 20_000;
+/// With so many they are not left to wait for the latest write: they would meet the bound before.
+const MANY: usize = MOST / 4 * 3;
 /// Lines that one transaction writes, so that no other writer waits long.
 const BATCH: usize = 250;
+
+/// When the next write comes after one of so many lines.
+#[must_use]
+pub fn pause(lines: usize) -> Duration {
+    let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+    A_LINE.saturating_mul(lines).clamp(SOONEST, LATEST)
+}
 
 /// What is counted by: for the minute, and by which line.
 pub type ByLine = (UnixTime, Line);
@@ -66,6 +78,11 @@ impl<K: Eq + Hash + Wider> Books<K> {
         has_room
     }
 
+    /// Whether there are so many lines that some will soon be given up.
+    pub fn is_filling(&self) -> bool {
+        self.lines.len() >= MANY
+    }
+
     /// Everything, which is none afterwards.
     pub fn drain(&mut self) -> impl Iterator<Item = (K, Totals)> {
         self.lines.drain()
@@ -81,11 +98,16 @@ impl Books<ByLine> {
         counts
     }
 
-    /// Takes in what was collected, or what could not be written; says how many calls are lost.
+    /// Takes in what could not be written; says how many calls are lost.
     pub fn put_in(&mut self, counts: Vec<Count>) -> u64 {
+        self.collect(counts.into_iter().map(|Count { minute, line, totals }| ((minute, line), totals)))
+    }
+
+    /// Takes in what was counted; says how many calls are lost.
+    pub fn collect(&mut self, counts: impl Iterator<Item = (ByLine, Totals)>) -> u64 {
         let mut lost = 0;
-        for Count { minute, line, totals } in counts {
-            if !self.enter((minute, line), &totals) {
+        for (line, totals) in counts {
+            if !self.enter(line, &totals) {
                 lost += u64::try_from(totals.calls).unwrap_or_default();
             }
         }
@@ -121,6 +143,11 @@ mod tests {
 
     fn one() -> Totals {
         Totals { calls: 1, ..Totals::default() }
+    }
+
+    #[test]
+    fn many_lines_are_written_less_often_and_no_later_than_in_half_a_minute() {
+        assert_eq!([0, 1_000, 5_000, 20_000].map(|lines| pause(lines).as_secs()), [5, 5, 20, 30]);
     }
 
     #[test]

@@ -1,115 +1,206 @@
-//! The metrics of the calls. Each thread has its own copy of those it adds to, which is emptied into the whole now and then.
+//! The metrics of the calls. Each thread has numbers of its own for each API, close together in memory, and whoever reads the
+//! metrics adds them up: while nobody does, nothing is copied.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use foldhash::fast::RandomState;
-use http::StatusCode;
-use prometheus::local::{LocalHistogram, LocalIntCounter};
-use prometheus::{HistogramVec, IntCounter, IntCounterVec};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use shared_server::telemetry::Metrics;
 
-use super::till::Record;
+use super::till::{Record, Till};
+use crate::gateway::cores::PerCore;
 
-/// The most APIs that have numbers of their own in the metrics; the others share one.
+/// The most APIs that have numbers of their own in the metrics; the others share those with this label.
 const MOST_LABELS: usize = 2_000;
-const BUCKETS: [f64; 14] =
+const SHARED: &str = "other";
+const BOUNDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 /// The gateway's own part is far shorter.
-const OWN_BUCKETS: [f64; 12] =
+const OWN_BOUNDS: [f64; 12] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 10.0];
 
-/// The metrics.
-pub struct Meters {
-    requests: IntCounterVec,
-    seconds: HistogramVec,
-    backend: HistogramVec,
-    own: HistogramVec,
-    /// Calls that were counted nowhere.
-    pub lost: IntCounter,
-    labels: Mutex<HashSet<Arc<str>>>,
+/// Names and helps of the metrics.
+const REQUESTS: (&str, &str) = ("gateway_requests_total", "Requests at the gateway.");
+const WHOLE: (&str, &str) =
+    ("gateway_request_seconds", "Time from the head of a request to the end of its answer.");
+const BACKEND: (&str, &str) =
+    ("gateway_backend_seconds", "Time that backends took until the heads of their answers.");
+const OWN: (&str, &str) =
+    ("gateway_own_seconds", "Time that the gateway itself took until the heads of the answers.");
+
+/// The labels under which APIs are counted.
+#[derive(Default)]
+pub struct Labels(Mutex<HashSet<Arc<str>>>);
+
+impl Labels {
+    /// The label itself, or the one that is shared where there are too many.
+    pub fn own_or_shared(&self, label: &Arc<str>) -> Arc<str> {
+        let mut labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = labels.contains(label) || labels.len() < MOST_LABELS && labels.insert(Arc::clone(label));
+        if known { Arc::clone(label) } else { SHARED.into() }
+    }
 }
 
-/// What one thread adds to them for one API.
-pub struct Local {
-    meters: Arc<Meters>,
-    label: Arc<str>,
-    requests: HashMap<StatusCode, LocalIntCounter, RandomState>,
-    seconds: LocalHistogram,
-    backend: LocalHistogram,
-    own: LocalHistogram,
+/// How many calls took how long.
+#[derive(Clone)]
+struct Times<const N: usize> {
+    /// By the first bound that is not exceeded.
+    within: [u64; N],
+    beyond: u64,
+    sum: f64,
+}
+
+impl<const N: usize> Default for Times<N> {
+    fn default() -> Self {
+        Self { within: [0; N], beyond: 0, sum: 0.0 }
+    }
+}
+
+impl<const N: usize> Times<N> {
+    fn count(&mut self, time: Duration, bounds: &[f64; N]) {
+        let seconds = time.as_secs_f64();
+        let within = self.within.iter_mut().zip(bounds).find(|(_, bound)| seconds <= **bound);
+        *within.map_or(&mut self.beyond, |(count, _)| count) += 1;
+        self.sum += seconds;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.within.iter_mut().zip(&other.within).for_each(|(sum, count)| *sum += count);
+        self.beyond += other.beyond;
+        self.sum += other.sum;
+    }
+
+    fn shown(&self, bounds: &[f64; N]) -> Histogram {
+        let mut sum = 0;
+        let bucket = |(count, bound): (&u64, &f64)| {
+            sum += count;
+            let mut bucket = Bucket::default();
+            bucket.set_cumulative_count(sum);
+            bucket.set_upper_bound(*bound);
+            bucket
+        };
+        let buckets = self.within.iter().zip(bounds).map(bucket).collect();
+        let mut shown = Histogram::default();
+        shown.set_bucket(buckets);
+        shown.set_sample_count(sum + self.beyond);
+        shown.set_sample_sum(self.sum);
+        shown
+    }
+}
+
+/// What is counted under one label.
+#[derive(Clone, Default)]
+pub struct Numbers {
+    /// By status, and by 0 for those that are of no class: a backend may answer with any number up to 999. Nearly always few.
+    requests: Vec<(u16, u64)>,
+    whole: Times<{ BOUNDS.len() }>,
+    backend: Times<{ BOUNDS.len() }>,
+    own: Times<{ OWN_BOUNDS.len() }>,
+}
+
+impl Numbers {
+    /// Counts a call.
+    pub fn count(&mut self, record: &Record<'_>) {
+        let status = record.status.as_u16();
+        self.request(if status < 600 { status } else { 0 }, 1);
+        self.whole.count(record.whole, &BOUNDS);
+        self.own.count(record.own, &OWN_BOUNDS);
+        if let Some(backend) = record.account.backend {
+            self.backend.count(backend, &BOUNDS);
+        }
+    }
+
+    fn request(&mut self, status: u16, times: u64) {
+        match self.requests.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, count)) => *count += times,
+            None => self.requests.push((status, times)),
+        }
+    }
+
+    /// Adds what another thread has counted.
+    pub fn add(&mut self, other: &Self) {
+        other.requests.iter().for_each(|(status, count)| self.request(*status, *count));
+        self.whole.add(&other.whole);
+        self.backend.add(&other.backend);
+        self.own.add(&other.own);
+    }
+}
+
+/// What the threads have counted, for those who read the metrics.
+#[derive(Clone)]
+pub struct Meters {
+    tills: Arc<PerCore<Mutex<Till>>>,
+    described: Arc<[Desc]>,
 }
 
 impl Meters {
-    /// Registers them.
-    pub fn new(metrics: &Metrics) -> Self {
-        let histogram = |name, help, buckets: &[f64]| metrics.histogram(name, help, &["api"], buckets);
-        Self {
-            requests: metrics.counter(
-                "gateway_requests_total",
-                "Requests at the gateway.",
-                &["api", "status"],
-            ),
-            seconds: histogram(
-                "gateway_request_seconds",
-                "Time from the head of a request to the end of its answer.",
-                &BUCKETS,
-            ),
-            backend: histogram(
-                "gateway_backend_seconds",
-                "Time that backends took until the heads of their answers.",
-                &BUCKETS,
-            ),
-            own: histogram(
-                "gateway_own_seconds",
-                "Time that the gateway itself took until the heads of the answers.",
-                &OWN_BUCKETS,
-            ),
-            lost: metrics
-                .counter("gateway_usage_dropped_total", "Requests that were not counted.", &[])
-                .with_label_values::<&str>(&[]),
-            labels: Mutex::default(),
-        }
-    }
-
-    /// The label under which an API is counted; none where there are too many APIs.
-    pub fn own_label(&self, label: &Arc<str>) -> Option<Arc<str>> {
-        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = labels.contains(label) || labels.len() < MOST_LABELS && labels.insert(Arc::clone(label));
-        known.then(|| Arc::clone(label))
-    }
-
-    /// A thread's copy for the API with this label, or for all APIs that have none.
-    pub fn local(self: &Arc<Self>, label: Option<&Arc<str>>) -> Local {
-        let label = label.map_or_else(|| Arc::from("other"), Arc::clone);
-        let local = |all: &HistogramVec| all.with_label_values(&[&*label]).local();
-        let (seconds, backend, own) = (local(&self.seconds), local(&self.backend), local(&self.own));
-        Local { meters: Arc::clone(self), requests: HashMap::default(), seconds, backend, own, label }
+    /// Lets what is in `tills` be shown.
+    pub fn show(tills: &Arc<PerCore<Mutex<Till>>>, metrics: &Metrics) {
+        let describe = |(name, help): (&str, &str), labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new()).ok()
+        };
+        let times = [WHOLE, BACKEND, OWN].map(|named| describe(named, &["api"]));
+        let requests = describe(REQUESTS, &["api", "status"]);
+        let described = times.into_iter().chain([requests]).flatten().collect();
+        metrics.collected(REQUESTS.0, &Self { tills: Arc::clone(tills), described });
     }
 }
 
-impl Local {
-    /// Counts a call.
-    pub fn count(&mut self, record: &Record<'_>) {
-        let Self { meters, label, requests, .. } = self;
-        let counter = requests.entry(record.status).or_insert_with_key(|status| {
-            // A backend may answer with any number up to 999; those of no class share one.
-            let status = if status.as_u16() < 600 { status.as_str() } else { "other" };
-            meters.requests.with_label_values(&[&**label, status]).local()
-        });
-        counter.inc();
-        self.seconds.observe(record.whole.as_secs_f64());
-        self.own.observe(record.own.as_secs_f64());
-        if let Some(backend) = record.account.backend {
-            self.backend.observe(backend.as_secs_f64());
-        }
+impl Collector for Meters {
+    fn desc(&self) -> Vec<&Desc> {
+        self.described.iter().collect()
     }
 
-    /// Empties it into the whole.
-    pub fn flush(&self) {
-        self.requests.values().for_each(LocalIntCounter::flush);
-        self.seconds.flush();
-        self.backend.flush();
-        self.own.flush();
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut all = BTreeMap::<Arc<str>, Numbers>::new();
+        for till in self.tills.each() {
+            for (label, numbers) in till.lock().unwrap_or_else(PoisonError::into_inner).numbers() {
+                all.entry(Arc::clone(label)).or_default().add(numbers);
+            }
+        }
+        let times = |named, shown: &dyn Fn(&Numbers) -> Histogram| {
+            let metric = |(label, numbers): (&Arc<str>, &Numbers)| {
+                let mut metric = Metric::from_label(vec![pair("api", label)]);
+                metric.set_histogram(shown(numbers));
+                metric
+            };
+            family(named, MetricType::HISTOGRAM, all.iter().map(metric).collect())
+        };
+        let requests = all.iter().flat_map(|(label, numbers)| {
+            numbers.requests.iter().map(move |(status, count)| {
+                let status = if *status == 0 { SHARED.to_owned() } else { status.to_string() };
+                let mut metric = Metric::from_label(vec![pair("api", label), pair("status", &status)]);
+                let mut counter = Counter::default();
+                #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 calls")]
+                counter.set_value(*count as f64);
+                metric.set_counter(counter);
+                metric
+            })
+        });
+        vec![
+            family(REQUESTS, MetricType::COUNTER, requests.collect()),
+            times(WHOLE, &|numbers| numbers.whole.shown(&BOUNDS)),
+            times(BACKEND, &|numbers| numbers.backend.shown(&BOUNDS)),
+            times(OWN, &|numbers| numbers.own.shown(&OWN_BOUNDS)),
+        ]
     }
+}
+
+fn pair(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
 }

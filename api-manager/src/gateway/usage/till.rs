@@ -1,4 +1,4 @@
-//! What one thread has counted since it was last collected.
+//! What one thread has counted: for the metrics since it began, for the database since it was last collected.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -9,16 +9,14 @@ use foldhash::fast::RandomState;
 use http::StatusCode;
 use shared_claims::clock::UnixTime;
 
-use super::books::{Books, Wider};
-use super::meters::{Local, Meters};
+use super::books::{Books, ByLine, Wider};
+use super::meters::{Labels, Numbers};
 use super::{Account, Tally};
 use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
-use crate::domain::usage::{Count, Line, Totals};
+use crate::domain::usage::{Line, Totals};
 
-/// The most parts of the metrics that a thread has, and the most APIs of which it knows at hand which is theirs. APIs that
-/// are gone make more of either than there are labels.
-const MOST_LOCALS: usize = 4_096;
+/// The most APIs of which a thread knows at hand where their numbers are; those that are gone are among them.
 const MOST_PLACES: usize = 65_536;
 
 /// A call that is over.
@@ -37,7 +35,7 @@ pub struct Record<'a> {
 
 /// What a line counts, in what costs nothing to compare.
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+pub struct Key {
     minute: UnixTime,
     api: Option<ApiId>,
     application: Option<ApplicationId>,
@@ -68,27 +66,33 @@ impl Wider for Key {
     }
 }
 
+impl From<Key> for ByLine {
+    fn from(Key { minute, api, application, operation, status }: Key) -> Self {
+        let operation = operation.map(|Place(one)| format!("{} {}", one.method, one.path));
+        (minute, Line { api, application, operation: operation.unwrap_or_default(), status })
+    }
+}
+
 /// The counts.
 pub struct Till {
-    meters: Arc<Meters>,
-    /// This thread's parts of the metrics.
-    locals: Vec<Local>,
-    /// Which of them is an API's.
+    labels: Arc<Labels>,
+    /// This thread's part of the metrics.
+    numbers: Vec<(Arc<str>, Numbers)>,
+    /// Which of it has which label, and which is an API's.
+    labelled: HashMap<Arc<str>, usize, RandomState>,
     places: HashMap<Option<ApiId>, usize, RandomState>,
-    /// That of all the APIs without numbers of their own.
-    shared: Option<usize>,
     books: Books<Key>,
     lost: u64,
 }
 
 impl Till {
     /// Nothing yet.
-    pub fn new(meters: Arc<Meters>) -> Self {
+    pub fn new(labels: Arc<Labels>) -> Self {
         Self {
-            meters,
-            locals: Vec::new(),
+            labels,
+            numbers: Vec::new(),
+            labelled: HashMap::default(),
             places: HashMap::default(),
-            shared: None,
             books: Books::default(),
             lost: 0,
         }
@@ -101,8 +105,8 @@ impl Till {
             Some(place) => *place,
             None => self.place_of(api),
         };
-        if let Some(local) = self.locals.get_mut(place) {
-            local.count(&record);
+        if let Some((_, numbers)) = self.numbers.get_mut(place) {
+            numbers.count(&record);
         }
         let key = Key {
             minute,
@@ -116,42 +120,40 @@ impl Till {
         }
     }
 
-    /// Finds the part of an API that was not counted yet.
+    /// Finds the numbers of an API that was not counted yet.
     fn place_of(&mut self, api: &Tally) -> usize {
-        if self.locals.len() >= MOST_LOCALS || self.places.len() >= MOST_PLACES {
-            self.flush();
-            (self.locals, self.shared) = (Vec::new(), None);
+        if self.places.len() >= MOST_PLACES {
             self.places.clear();
         }
-        let own = self.meters.own_label(&api.label);
-        let place = match (&own, self.shared) {
-            (None, Some(shared)) => shared,
-            _ => {
-                self.locals.push(self.meters.local(own.as_ref()));
-                self.locals.len() - 1
+        let label = self.labels.own_or_shared(&api.label);
+        let place = match self.labelled.get(&label) {
+            Some(place) => *place,
+            None => {
+                self.numbers.push((Arc::clone(&label), Numbers::default()));
+                let place = self.numbers.len() - 1;
+                self.labelled.insert(label, place);
+                place
             }
         };
-        if own.is_none() {
-            self.shared = Some(place);
-        }
         self.places.insert(api.api, place);
         place
     }
 
-    fn flush(&self) {
-        self.locals.iter().for_each(Local::flush);
+    /// All that was ever counted, by label.
+    pub fn numbers(&self) -> impl Iterator<Item = (&Arc<str>, &Numbers)> {
+        self.numbers.iter().map(|(label, numbers)| (label, numbers))
     }
 
-    /// Everything since the last time: the lines, and how many calls are on none.
-    pub fn take(&mut self) -> (Vec<Count>, u64) {
-        self.flush();
-        let count = |(key, totals): (Key, Totals)| {
-            let Key { minute, api, application, operation, status } = key;
-            let operation = operation.map(|Place(one)| format!("{} {}", one.method, one.path));
-            let line = Line { api, application, operation: operation.unwrap_or_default(), status };
-            Count { minute, line, totals }
-        };
-        (self.books.drain().map(count).collect(), std::mem::take(&mut self.lost))
+    /// Whether the lines should not wait for their turn to be written.
+    pub fn is_filling(&self) -> bool {
+        self.books.is_filling()
+    }
+
+    /// Gives the lines since the last time for `empty` ones: what is done with thousands of them does not hold up the thread.
+    /// Says how many calls are on none.
+    pub fn take(&mut self, empty: &mut Books<Key>) -> u64 {
+        std::mem::swap(&mut self.books, empty);
+        std::mem::take(&mut self.lost)
     }
 }
 
@@ -171,21 +173,27 @@ fn totals(record: &Record<'_>) -> Totals {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use shared_server::telemetry::Metrics;
 
     use super::*;
+    use crate::gateway::cores::PerCore;
+    use crate::gateway::usage::meters::Meters;
 
     #[test]
     fn apis_beyond_those_with_numbers_of_their_own_are_counted_together_and_stay_at_hand() {
         let metrics = Metrics::new();
-        let mut till = Till::new(Arc::new(Meters::new(&metrics)));
-        let account = Account::default();
+        let labels = Arc::<Labels>::default();
+        let tills = Arc::new(PerCore::new(2, || Mutex::new(Till::new(Arc::clone(&labels)))));
+        Meters::show(&tills, &metrics);
+        let account = Account { backend: Some(Duration::from_millis(3)), ..Account::default() };
         let record = |api| Record {
             api,
             account: &account,
             status: StatusCode::OK,
-            whole: Duration::ZERO,
-            own: Duration::ZERO,
+            whole: Duration::from_millis(4),
+            own: Duration::from_millis(1),
             bytes_in: 0,
             bytes_out: 0,
             broke_off: false,
@@ -193,14 +201,24 @@ mod tests {
         let tallies: Vec<Tally> = (0..5_000)
             .map(|n| Tally { label: format!("api{n}/1.0").into(), api: Some(ApiId::generate()) })
             .collect();
-        for _ in 0..2 {
+        let mut lines = Books::default();
+        for till in tills.each() {
+            let mut till = till.lock().unwrap();
             tallies.iter().for_each(|api| till.enter(UnixTime(60), record(api)));
-            let (counts, lost) = till.take();
-            assert_eq!((counts.len(), lost), (5_000, 0));
-            assert_eq!((till.locals.len(), till.places.len()), (2_001, 5_000));
+            assert_eq!((till.take(&mut lines), lines.drain().count()), (0, 5_000));
+            assert_eq!((till.numbers.len(), till.places.len()), (2_001, 5_000));
         }
         let shown = metrics.render();
-        assert!(shown.contains(r#"gateway_requests_total{api="api7/1.0",status="200"} 2"#));
-        assert!(shown.contains(r#"gateway_requests_total{api="other",status="200"} 6000"#));
+        for line in [
+            r#"gateway_requests_total{api="api7/1.0",status="200"} 2"#,
+            r#"gateway_requests_total{api="other",status="200"} 6000"#,
+            r#"gateway_request_seconds_bucket{api="api7/1.0",le="0.0025"} 0"#,
+            r#"gateway_request_seconds_bucket{api="api7/1.0",le="0.005"} 2"#,
+            r#"gateway_backend_seconds_sum{api="api7/1.0"} 0.006"#,
+            r#"gateway_own_seconds_bucket{api="api7/1.0",le="0.001"} 2"#,
+            r#"gateway_own_seconds_count{api="other"} 6000"#,
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line}");
+        }
     }
 }
