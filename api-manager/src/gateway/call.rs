@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::EXPECT;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
+use shared_claims::clock::UnixTime;
 use tokio::time::Instant;
 
 use super::Gateway;
@@ -148,14 +149,15 @@ impl<'a> Call<'a> {
             has_body: read.is_some() || !request.body().is_end_stream(),
             request_id,
         };
-        let missed = match self.gateway.answers.seek(&seeking, self.gateway.app.clock.now()) {
+        let now = self.gateway.app.clock.now();
+        let missed = match self.gateway.answers.seek(&seeking, now) {
             Sought::Found(mut response) => {
                 tell(standing.as_ref(), &mut response);
                 return Ok(*response);
             }
             Sought::Missed(missed) => missed,
         };
-        let assertion = self.assertion((&route, subscriber.as_deref()), entry.as_deref())?;
+        let assertion = self.assertion((&route, subscriber.as_deref()), entry.as_deref(), now)?;
         let rewritten = rewrite(&operation, rest)?;
         let query = changes.query(uri.query());
         let (rest, query) = (rewritten.as_deref().unwrap_or(rest), query.as_deref());
@@ -207,10 +209,11 @@ impl<'a> Call<'a> {
         &self,
         called: (&Route, Option<&Subscriber>),
         entry: Option<&Entry>,
+        now: UnixTime,
     ) -> Result<Option<HeaderValue>, Refusal> {
         let Some(entry) = entry else { return Ok(None) };
         let Gateway { app, assertions, .. } = &**self.gateway;
-        assertions.header(&app.backend_key, called, &entry.principal, app.clock.now())
+        assertions.header(&app.backend_key, called, &entry.principal, now)
     }
 
     /// Takes the call from everything that limits it, the narrowest limit first.
