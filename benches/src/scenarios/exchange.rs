@@ -20,7 +20,7 @@ const OURS: &str = "Countersign";
 const HELLO: &str = "actix-web hello";
 const HELLO_TLS: &str = "actix-web hello, TLS";
 /// More exchanges a second than any run reached.
-const MOST: usize = 5_000;
+const MOST: usize = 12_000;
 /// The size of the groups that commits are compared in; what 64 clients come to is about that.
 const GROUP: usize = 16;
 const PATH: &str = "/oauth2/token";
