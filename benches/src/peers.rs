@@ -58,7 +58,7 @@ pub fn is_installed(program: &str) -> bool {
 /// All the peers that this machine has, holding the same tokens; and the names of those that it lacks.
 pub async fn all(run: &Run, backend: &Backend, tokens: &[String]) -> (Vec<Peer>, Vec<String>) {
     let (mut peers, mut missing) = (Vec::new(), Vec::new());
-    let list = run.file("tokens", tokens.join("\n"));
+    let list = run.file("peer-tokens", tokens.join("\n"));
     let check = format!("access_by_lua_block {{ {CHECK} }}", CHECK = include_str!("peers/check.lua"));
     if is_installed("nginx") {
         peers.push(nginx_proxy(run, NGINX, backend, "", "", "").await);

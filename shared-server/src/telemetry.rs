@@ -10,9 +10,7 @@ use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record, error};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use serde_json::{Map, Value as Json};
 use shared_claims::clock::Clock;
 
@@ -186,19 +184,6 @@ impl Metrics {
         self.register(name, collector);
     }
 
-    /// A histogram with the given labels, and upper bounds of its buckets in rising order.
-    #[must_use]
-    pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        let mut buckets: Vec<f64> = buckets.iter().copied().filter(|bound| bound.is_finite()).collect();
-        buckets.sort_by(f64::total_cmp);
-        buckets.dedup();
-        let made = well_formed(name, labels, |name, labels| {
-            HistogramVec::new(HistogramOpts::new(name, help_text(help)).buckets(buckets.clone()), labels)
-        });
-        self.register(name, &made);
-        made
-    }
-
     /// Everything counted so far, in the text exposition format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
@@ -267,7 +252,7 @@ fn well_formed<M>(name: &str, labels: &[&str], make: impl Fn(&str, &[&str]) -> p
 
 /// Resident memory as Linux tells it: the second number of `statm`, in pages. Pages are taken to be of 4096
 /// bytes, which holds on x86-64 and on nearly every arm64 kernel; asking needs a call that is unsafe.
-fn resident_bytes() -> Option<i64> {
+pub(crate) fn resident_bytes() -> Option<i64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: i64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * 4096)
@@ -336,14 +321,8 @@ mod tests {
         metrics.counted("asked_total", "Asked.", move || read.load(Ordering::Relaxed));
         assert!(metrics.render().contains("asked_total 3"));
         kept.store(4, Ordering::Relaxed);
-        metrics.histogram("seconds", "Time.", &["route"], &[0.5, 0.1]).with_label_values(&["x"]).observe(0.2);
         let text = metrics.render();
-        for line in [
-            "tokens_total{grant=\"password\"} 1",
-            "open 2",
-            "asked_total 4",
-            "seconds_bucket{route=\"x\",le=\"0.5\"} 1",
-        ] {
+        for line in ["tokens_total{grant=\"password\"} 1", "open 2", "asked_total 4"] {
             assert!(text.contains(line), "{text}");
         }
         assert!(
