@@ -19,6 +19,7 @@ pub mod credentials;
 pub mod decision;
 pub mod decisions;
 pub mod deny;
+mod drive;
 pub mod forward;
 pub mod frames;
 pub mod grant_cache;
@@ -26,6 +27,7 @@ pub mod grpc;
 pub mod headers;
 pub mod http1;
 pub mod identity;
+pub mod inbound;
 pub mod limits;
 pub mod listener;
 pub mod live;
@@ -88,7 +90,7 @@ use response_cache::ResponseCache;
 use routes::RouteTable;
 use upstream::Upstreams;
 use upstream::checks::Checks;
-use usage::{Tally, Usage};
+use usage::Usage;
 
 const ALPN: &[u8] = b"\x02h2\x08http/1.1";
 
@@ -136,8 +138,6 @@ pub struct Gateway {
     usage: Usage,
     /// Where each thread's refusals wait.
     refusals: PerCore<pacing::Queue>,
-    /// Where requests that reach no API are counted.
-    nowhere: Tally,
     patience: Patience,
 }
 
@@ -227,7 +227,6 @@ pub async fn start_within(
         checks: Checks::default(),
         usage: Usage::start(&app, cores.count()),
         refusals: PerCore::new(cores.count(), || pacing::Queue::new(limits.pace, delayed.clone())),
-        nowhere: Tally::none(),
         patience: limits.patience,
         app,
     });

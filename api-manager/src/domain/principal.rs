@@ -1,5 +1,7 @@
 //! Who calls an API: what a credential turned out to stand for, whatever its kind.
 
+use std::borrow::Cow;
+
 use shared_claims::clock::UnixTime;
 use shared_claims::scope::ScopeSet;
 use shared_claims::secret::Digest;
@@ -120,12 +122,12 @@ impl Principal {
 
     /// A person's name at the identity provider, or the application's own where there is no person.
     #[must_use]
-    pub fn subject(&self) -> &str {
+    pub fn subject(&self) -> Cow<'_, str> {
         match self {
             Self::Grant(grant) => grant.subject(),
-            Self::ApiKey(own) => &own.subject,
-            Self::Certificate(own) => &own.subject,
-            Self::VouchedFor(caller) => &caller.subject,
+            Self::ApiKey(own) => (&*own.subject).into(),
+            Self::Certificate(own) => (&*own.subject).into(),
+            Self::VouchedFor(caller) => (&*caller.subject).into(),
         }
     }
 
@@ -229,7 +231,7 @@ impl Principal {
         match revocation {
             Revocation::Application(id) => self.application_id() == *id,
             Revocation::Subject { subject, issuer } => {
-                self.subject() == subject
+                self.subject() == *subject
                     && issuer
                         .as_ref()
                         .is_none_or(|issuer| origin.is_some_and(|origin| origin.issuer == *issuer))

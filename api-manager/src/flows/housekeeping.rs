@@ -24,12 +24,14 @@ const BESIDE_OTHERS: Duration = Duration::from_millis(4);
 const ALONE: Duration = Duration::from_millis(20);
 /// The shortest pause between two batches.
 const BREATH: Duration = Duration::from_millis(2);
-/// How much longer than a batch the pause after it is while others write: nine tenths of the time are theirs.
-const WHILE_OTHERS_WRITE: u32 = 9;
+/// How much longer than a batch the pause after it is while others write: all but a thirtieth of the time is theirs.
+const WHILE_OTHERS_WRITE: u32 = 29;
 /// The same on PostgreSQL, where writers write beside each other and those of other nodes are not seen.
 const WHILE_ANYBODY_MAY: u32 = 3;
 /// How much shorter it is while nobody writes.
 const WHILE_ALONE: u32 = 4;
+/// How many rows are to go for each that others write.
+const SURPLUS: f64 = 1.25;
 /// How long an expired row is kept in any case, in seconds: refusals can then still tell expired from unknown, and a
 /// clock that is put back finds spent assertions spent.
 const GRACE: i64 = 3_600;
@@ -86,8 +88,10 @@ struct Batch {
 enum Others {
     /// Nothing.
     Idle,
-    /// So many writes a second.
-    Write(f64),
+    /// They write, and the sweep is ahead of them.
+    Write,
+    /// They write so much a second, and have written more than was removed.
+    Overtake(f64),
     /// Other nodes may write: nobody counts that.
     Unseen,
 }
@@ -98,6 +102,7 @@ async fn batches(
     remove: impl Fn(&mut AnyConnection, i64) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) {
     let (mut rows, mut seen, mut since) = (*BATCH.start(), app.database.writes(), Instant::now());
+    let mut ahead = 0.0;
     loop {
         let Some(batch) = once(app, rows, remove).await else { return };
         if i64::try_from(batch.rows).is_ok_and(|removed| removed < rows) {
@@ -105,7 +110,10 @@ async fn batches(
         }
         // Our own write apart.
         let (writes, elapsed) = (app.database.writes(), since.elapsed());
-        let others = others(app.database.is_postgres(), writes.saturating_sub(seen + 1), elapsed);
+        let written = u32::try_from(writes.saturating_sub(seen + 1)).unwrap_or(u32::MAX);
+        ahead += lead(batch.rows, written);
+        let others =
+            if app.database.is_postgres() { Others::Unseen } else { others(ahead, written, elapsed) };
         (seen, since) = (writes, Instant::now());
         rows = next_size(batch, others);
         tokio::time::sleep(pause(batch, others)).await;
@@ -134,11 +142,17 @@ async fn once(
     Some(Batch { rows, worked, lasted: began.elapsed() })
 }
 
-fn others(is_shared: bool, writes: u64, elapsed: Duration) -> Others {
-    match u32::try_from(writes).unwrap_or(u32::MAX) {
-        _ if is_shared => Others::Unseen,
+/// How many rows the sweep gains on those who write: each write may be a row, and a quarter more than they add is to go, for between
+/// two sweeps nothing is removed at all.
+fn lead(removed: u64, written: u32) -> f64 {
+    f64::from(u32::try_from(removed).unwrap_or(u32::MAX)) - f64::from(written) * SURPLUS
+}
+
+fn others(ahead: f64, written: u32, elapsed: Duration) -> Others {
+    match written {
         0 => Others::Idle,
-        writes => Others::Write(f64::from(writes) / elapsed.as_secs_f64().max(0.001)),
+        _ if ahead >= 0.0 => Others::Write,
+        written => Others::Overtake(f64::from(written) / elapsed.as_secs_f64().max(0.001)),
     }
 }
 
@@ -149,17 +163,17 @@ fn next_size(Batch { rows, worked, .. }: Batch, others: Others) -> i64 {
     i64::try_from(fitting).unwrap_or(i64::MAX).clamp(*BATCH.start(), *BATCH.end())
 }
 
-/// How long others have the database to themselves after a batch. Where they write so much that more would be over by and by
-/// than is removed (each write may be a row), that is less, down to half of the time: a backlog that only grows helps nobody.
+/// How long others have the database to themselves after a batch. Where they have written so much that more would be over by and
+/// by than is removed, that is less, down to half of the time: a backlog that only grows helps nobody.
 fn pause(batch: Batch, others: Others) -> Duration {
     let Batch { rows, worked, lasted } = batch;
     let pause = match others {
         Others::Idle => worked / WHILE_ALONE,
         Others::Unseen => lasted * WHILE_ANYBODY_MAY,
-        Others::Write(rate) => {
-            // A quarter more than they add: between two sweeps nothing is removed at all.
+        Others::Write => worked * WHILE_OTHERS_WRITE,
+        Others::Overtake(rate) => {
             let rows = f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
-            let enough = Duration::try_from_secs_f64(rows / (rate * 1.25)).unwrap_or(Duration::MAX);
+            let enough = Duration::try_from_secs_f64(rows / (rate * SURPLUS)).unwrap_or(Duration::MAX);
             (worked * WHILE_OTHERS_WRITE).min(enough.saturating_sub(lasted)).max(worked)
         }
     };
@@ -177,18 +191,29 @@ mod tests {
     }
 
     #[test]
-    fn whoever_writes_beside_the_sweep_has_nine_tenths_of_the_time() {
-        assert_eq!(pause(batch(100, MS(4)), Others::Write(1_000.0)), MS(36));
+    fn whoever_writes_beside_the_sweep_has_all_but_a_thirtieth_of_the_time() {
+        assert_eq!(pause(batch(100, MS(4)), Others::Write), MS(116));
     }
 
     #[test]
     fn what_is_removed_is_more_than_what_others_add_for_as_long_as_half_of_the_time_is_enough() {
         for rate in [10.0, 1_000.0, 3_000.0, 5_000.0, 7_000.0] {
             let batch = batch(100, MS(4));
-            let cycle = batch.lasted + pause(batch, Others::Write(rate));
+            let cycle = batch.lasted + pause(batch, Others::Overtake(rate));
             assert!(rate * cycle.as_secs_f64() < 100.0, "{rate}: {cycle:?}");
         }
-        assert_eq!(pause(batch(100, MS(4)), Others::Write(1e9)), MS(4), "half of the time stays theirs");
+        assert_eq!(pause(batch(100, MS(4)), Others::Overtake(1e9)), MS(4), "half of the time stays theirs");
+    }
+
+    #[test]
+    fn what_was_removed_while_nobody_wrote_is_not_hurried_after_once_somebody_does() {
+        let mut ahead = lead(10_000, 0);
+        assert_eq!(others(ahead, 5, MS(10)), Others::Write);
+        ahead += lead(0, 8_000);
+        assert_eq!(others(ahead, 5, MS(10)), Others::Write);
+        ahead += lead(25, 100);
+        assert_eq!(others(ahead, 5, MS(10)), Others::Overtake(500.0));
+        assert_eq!(others(ahead, 0, MS(10)), Others::Idle);
     }
 
     #[test]
@@ -200,18 +225,11 @@ mod tests {
 
     #[test]
     fn a_batch_is_as_large_as_what_others_may_wait_for() {
-        let busy = Others::Write(1.0);
+        let busy = Others::Write;
         assert_eq!(next_size(batch(100, MS(4)), busy), 100);
         assert_eq!(next_size(batch(250, MS(20)), busy), 50);
         assert_eq!(next_size(batch(50, MS(4)), Others::Idle), 250);
         assert_eq!(next_size(batch(250, MS(2_000)), busy), 25, "a slow disk");
         assert_eq!(next_size(batch(25, Duration::ZERO), Others::Unseen), 250);
-    }
-
-    #[test]
-    fn other_nodes_are_not_seen_and_our_own_writers_are_counted() {
-        assert_eq!(others(true, 0, MS(10)), Others::Unseen);
-        assert_eq!(others(false, 0, MS(10)), Others::Idle);
-        assert_eq!(others(false, 5, MS(10)), Others::Write(500.0));
     }
 }

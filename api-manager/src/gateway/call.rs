@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::EXPECT;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use shared_claims::clock::UnixTime;
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use super::decision::{self, Asked, Decision};
 use super::forward::{Way, forward};
 use super::grant_cache::Entry;
 use super::headers::{self, REQUEST_ID};
+use super::inbound::Inbound;
 use super::limits::{Standing, take_all};
 use super::live::Watch;
 use super::mock;
@@ -81,7 +82,7 @@ impl<'a> Call<'a> {
     /// Why it goes no further.
     pub async fn answer(
         &mut self,
-        place: &mut Option<Request<Incoming>>,
+        place: &mut Option<Request<Inbound>>,
     ) -> Result<Response<Outgoing>, Refusal> {
         let request = place.as_ref().ok_or(Refusal::Fault)?;
         // Neither is ever forwarded, and an echo would show credentials to scripts (RFC 9110, section 9.3.8).
@@ -111,7 +112,7 @@ impl<'a> Call<'a> {
         if let Err(refusal) = &decided {
             self.account.queued = self.gateway.refusals.here().turn(refusal).await;
         }
-        let Decision { route, operation, key_type, entry, subscriber, prefix } = decided?;
+        let Decision { route, operation, key_type, entry, subscriber, prefix, at } = decided?;
         self.account.application = entry.as_deref().map(|entry| entry.principal.application_id());
         self.account.operation = Some(Arc::clone(&operation));
         if headers::is_loop(request.headers()) {
@@ -120,7 +121,7 @@ impl<'a> Call<'a> {
         let watch = Watch::new(Arc::clone(self.gateway), route.id, asked);
         let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
-        let standing = self.throttle(&route, &operation, subscriber.as_deref())?;
+        let standing = self.throttle(&route, &operation, subscriber.as_deref(), at)?;
         if route.mock {
             let called = (&*operation, request.method());
             let mut response = mock::answer(&route, called, request.headers(), self.request_id)?;
@@ -149,7 +150,8 @@ impl<'a> Call<'a> {
             has_body: read.is_some() || !request.body().is_end_stream(),
             request_id,
         };
-        let now = self.gateway.app.clock.now();
+        // To read a body takes a while.
+        let now = if seeking.has_body { self.gateway.app.clock.now() } else { at };
         let missed = match self.gateway.answers.seek(&seeking, now) {
             Sought::Found(mut response) => {
                 tell(standing.as_ref(), &mut response);
@@ -183,13 +185,13 @@ impl<'a> Call<'a> {
         self.lease = Some(lease);
         self.watch = Some(watch);
         changes.response(response.headers_mut());
-        let mut response = missed.keep(response, self.gateway.app.clock.now());
+        let mut response = missed.keep(response, &self.gateway.app.clock);
         tell(standing.as_ref(), &mut response);
         Ok(response)
     }
 
     /// Answers a browser that asks whether a page may call, before anybody is asked for credentials: it sends none.
-    fn preflight(&mut self, request: &Request<Incoming>, path: &str) -> Option<Response<Outgoing>> {
+    fn preflight(&mut self, request: &Request<Inbound>, path: &str) -> Option<Response<Outgoing>> {
         if !cors::is_preflight(request.method(), request.headers()) {
             return None;
         }
@@ -222,13 +224,13 @@ impl<'a> Call<'a> {
         route: &Route,
         operation: &Operation,
         subscriber: Option<&Subscriber>,
+        now: UnixTime,
     ) -> Result<Option<Standing>, Refusal> {
         let subscription = subscriber.and_then(|subscriber| subscriber.at(route.id)?.limited.as_ref());
         let application = subscriber.and_then(|subscriber| subscriber.limited.as_ref());
         let (of_operation, of_api) = (route.shared.of(operation), route.shared.api.as_ref());
         let limits = [subscription, application, of_operation, of_api, route.max_tps.as_ref()];
-        let (now, wall) = (self.gateway.buckets.now(), self.gateway.app.clock.now());
-        take_all(limits.into_iter().flatten(), now, wall).map_err(Refusal::Throttled)
+        take_all(limits.into_iter().flatten(), self.gateway.buckets.now(), now).map_err(Refusal::Throttled)
     }
 }
 

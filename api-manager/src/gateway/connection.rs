@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use shared_claims::secret::Digest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -66,6 +67,8 @@ pub struct Pulse {
     overrun: Notify,
     /// The rest of a request's body is still on its way to us when we close.
     unread: AtomicBool,
+    /// No further request is to be served.
+    retires: AtomicBool,
 }
 
 /// A client may give up so many requests before it matters how many it waits for.
@@ -105,6 +108,7 @@ impl Pulse {
             abandoned: AtomicUsize::new(0),
             overrun: Notify::new(),
             unread: AtomicBool::new(false),
+            retires: AtomicBool::new(false),
         })
     }
 
@@ -135,6 +139,17 @@ impl Pulse {
         self.unread.store(true, Ordering::Relaxed);
     }
 
+    /// The connection is to end with the request that it is with.
+    pub fn retire(&self) {
+        self.retires.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to end with the request that it is with.
+    #[must_use]
+    pub fn retires(&self) -> bool {
+        self.retires.load(Ordering::Relaxed)
+    }
+
     /// Whether the client has used up its time.
     #[must_use]
     pub fn verdict(&self, patience: &Patience) -> Verdict {
@@ -159,7 +174,8 @@ impl Pulse {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
-    fn read_some(&self) {
+    /// Some of what may be a head has come.
+    pub fn read_some(&self) {
         // With HTTP/2, bytes between requests are no head; there the idle limit alone holds.
         let idle = self.in_flight.load(Ordering::SeqCst) == 0 && !self.multiplexed.load(Ordering::Relaxed);
         if idle && self.head_since.load(Ordering::Relaxed) == 0 {
@@ -201,6 +217,8 @@ pub struct Socket<S> {
     stream: S,
     pulse: Arc<Pulse>,
     lingering: Option<Lingering>,
+    /// What is read before anything else.
+    first: Bytes,
 }
 
 struct Lingering {
@@ -211,7 +229,14 @@ struct Lingering {
 impl<S> Socket<S> {
     /// Watches `stream`.
     pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse, lingering: None }
+        Self { stream, pulse, lingering: None, first: Bytes::new() }
+    }
+
+    /// The same, from which `first` is read first.
+    #[must_use]
+    pub fn reading_first(mut self, first: Bytes) -> Self {
+        self.first = first;
+        self
     }
 
     fn note_write<T>(&self, polled: Poll<T>) -> Poll<T> {
@@ -248,12 +273,24 @@ fn join<'a>(pieces: &[io::IoSlice<'_>], joined: &'a mut [u8; SHORT_ANSWER]) -> O
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.first.is_empty() {
+            let length = buf.remaining().min(this.first.len());
+            buf.put_slice(&this.first.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        ready!(this.poll_read_quietly(cx, buf))?;
         if buf.filled().len() > before {
             this.pulse.read_some();
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Socket<S> {
+    /// Reads and takes no note of it: whoever calls knows whether it is a whole head.
+    pub fn poll_read_quietly(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

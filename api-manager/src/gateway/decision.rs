@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::{Method, Request};
+use shared_claims::clock::UnixTime;
 
 use super::Gateway;
 use super::admission::{Token, admit};
@@ -53,6 +54,8 @@ pub struct Decision {
     pub subscriber: Option<Arc<Subscriber>>,
     /// The length of the part of the path that led to the API.
     pub prefix: usize,
+    /// When it was decided.
+    pub at: UnixTime,
 }
 
 /// How far a decision came.
@@ -155,14 +158,22 @@ pub fn try_decide(
         }
     };
     let key_type = admit(&table, place, operation, token, now)?;
-    let caller = entry.as_deref().map(deny::Caller::of);
+    let caller = entry.as_deref().filter(|_| table.deny.names_callers()).map(deny::Caller::of);
     if let Some(rule) =
-        caller.and_then(|caller| table.deny.denies_caller(asked.presented.from.peer, place.id, caller, now))
+        caller.and_then(|caller| table.deny.denies_caller(asked.presented.from.peer, place.id, &caller, now))
     {
         return Err(Refusal::CallerDenied(rule));
     }
     let application = entry.as_ref().map(|entry| entry.principal.application_id());
     let subscriber = application.and_then(|id| table.subscriber(id)).cloned();
     let (route, operation) = (Arc::clone(place), Arc::clone(operation));
-    Ok(Step::Decided(Decision { route, operation, key_type, entry, subscriber, prefix: found.prefix.len() }))
+    Ok(Step::Decided(Decision {
+        route,
+        operation,
+        key_type,
+        entry,
+        subscriber,
+        prefix: found.prefix.len(),
+        at: now,
+    }))
 }

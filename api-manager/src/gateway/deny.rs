@@ -3,6 +3,7 @@
 //! Rules with the same kinds of conditions (and the same length of prefix) have one shape. For each shape in use there is
 //! one look-up, with a key made of the call; ten thousand addresses and ranges of three lengths cost three.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -27,12 +28,12 @@ pub struct DenyTable {
 type Name = u32;
 
 /// Whose credentials come with a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller<'c> {
     /// The application.
     pub application: ApplicationId,
     /// Whom the credentials stand for.
-    pub subject: &'c str,
+    pub subject: Cow<'c, str>,
     /// Who vouched for them, where somebody did.
     pub issuer: Option<&'c str>,
 }
@@ -106,22 +107,25 @@ impl DenyTable {
         self.of_places.find(peer, api, None, now)
     }
 
+    /// Whether any rule asks who calls.
+    #[must_use]
+    pub fn names_callers(&self) -> bool {
+        !self.of_callers.shapes.is_empty()
+    }
+
     /// The rule that keeps this caller at this address away from this API, if there is one.
     #[must_use]
     pub fn denies_caller(
         &self,
         peer: IpAddr,
         api: ApiId,
-        caller: Caller<'_>,
+        caller: &Caller<'_>,
         now: UnixTime,
     ) -> Option<DenyRuleId> {
-        if self.of_callers.shapes.is_empty() {
-            return None;
-        }
         let number = |name: &str| self.names.get(name).copied();
         let numbers = Numbers {
             application: caller.application,
-            subject: number(caller.subject),
+            subject: number(&caller.subject),
             issuer: caller.issuer.and_then(number),
         };
         self.of_callers.find(peer, api, Some(numbers), now)

@@ -8,7 +8,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 use log::warn;
 
@@ -16,6 +16,7 @@ use super::answer::{Answer, Asking, FirstByte, Theirs, ask};
 use super::bodies::Outgoing;
 use super::headers;
 use super::http1::{Http1, Written, body_length};
+use super::inbound::Inbound;
 use super::onward::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
@@ -71,7 +72,7 @@ impl Way<'_> {
 /// No answer came, or the client did not send its request to the end.
 pub async fn forward(
     way: Way<'_>,
-    mut request: Request<Incoming>,
+    mut request: Request<Inbound>,
 ) -> Result<(Response<Outgoing>, Lease), Refusal> {
     let Way { route, key_type, websocket, request_id, .. } = way;
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));

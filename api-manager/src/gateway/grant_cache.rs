@@ -76,11 +76,11 @@ pub struct CannotLookUp;
 /// What comes of a look-up.
 pub type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
 
-/// What a credential is kept by: 192 bits of its digest, turned into others for each scheme but the first, so that none of
-/// these takes the place of another. Eight bytes more would be sixteen more of memory, a million times. No shorter: whom it
-/// stands for must not be a guess, and it takes 2^192 of them to meet somebody's.
+/// What a credential is kept by: half of its digest, turned into another for each scheme but the first, so that none of
+/// these takes the place of another. Eight bytes more would be eight more of memory, a million times. No shorter: whom it
+/// stands for must not be a guess, and it takes 2^108 of them to meet one of a million.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place([u8; 24]);
+struct Place([u8; 16]);
 
 impl From<&Credential> for Place {
     fn from(Credential { scheme, digest }: &Credential) -> Self {
@@ -90,7 +90,7 @@ impl From<&Credential> for Place {
             Scheme::Jwt => 0xaa,
             Scheme::ClientCertificate => 0xff,
         };
-        let mut place = [0; 24];
+        let mut place = [0; 16];
         place.iter_mut().zip(digest.as_bytes()).for_each(|(into, byte)| *into = byte ^ turn);
         Self(place)
     }

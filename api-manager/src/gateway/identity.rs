@@ -167,7 +167,7 @@ impl Assertions {
         }
         // A person's name means something only together with who vouched for it.
         if let Some(origin) = origin {
-            members.insert("http://wso2.org/claims/enduser".to_owned(), caller.subject().into());
+            members.insert("http://wso2.org/claims/enduser".to_owned(), caller.subject().into_owned().into());
             members.insert("countersign_issuer".to_owned(), origin.issuer.into());
         }
         Ok(claims)

@@ -1,44 +1,24 @@
-//! Accepts connections and drives each one until it ends, runs out of time, or the gateway stops.
+//! Accepts connections.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use log::{debug, warn};
 use openssl::ssl::{Ssl, SslAcceptor, SslVerifyMode};
 use shared_claims::secret::Digest;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
-use super::beside::{Beside, Event};
-use super::connection::{Patience, Pulse, Socket, Verdict};
+use super::connection::Pulse;
 use super::cores::Cores;
-use super::service::serve;
-use super::streams::Streams;
-use super::tunnel::Berth;
+use super::drive::drive;
 use super::{Gateway, GatewayError};
-
-/// Bounds of what one client may send. hyper bounds the number of headers of HTTP/1 at 100.
-const LARGEST_HEAD: usize = 64 * 1_024;
-const MOST_STREAMS: u32 = 128;
-/// Streams of a client that it may have reset before they were looked at, and that we may have reset for their faults.
-const MOST_RESETS: usize = 20;
-const MOST_FAULTS: usize = 200;
-/// What may wait in one stream for its client's window, in bytes.
-const LARGEST_BUFFER: usize = 128 * 1_024;
-const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Whether connections are accepted, finished or cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,79 +178,6 @@ async fn handshake(
 fn certificate_of(stream: &SslStream<TcpStream>) -> Option<Digest> {
     let der = stream.ssl().peer_certificate()?.to_der().ok()?;
     Some(Digest::of(&der))
-}
-
-async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, phase: watch::Receiver<Phase>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let patience = gateway.patience;
-    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
-    let berth = Arc::new(Berth::default());
-    let service = {
-        let (pulse, berth) = (Arc::clone(&pulse), Arc::clone(&berth));
-        service_fn(move |request| {
-            let (gateway, pulse, berth) = (Arc::clone(&gateway), Arc::clone(&pulse), Arc::clone(&berth));
-            async move { Ok::<_, Infallible>(serve(gateway, pulse, berth, request).await) }
-        })
-    };
-    let builder = protocols(&patience);
-    let mut retired: Option<Instant> = None;
-    let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
-    // Asked only when one of them has something to say, and not whenever the connection moves.
-    let mut beside = FuturesUnordered::from_iter([Beside::new(patience.look, &pulse, phase.clone()).next()]);
-    loop {
-        let (next, event) = tokio::select! {
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(why) = ended {
-                    debug!("a connection ended: {why}");
-                }
-                break;
-            }
-            Some(happened) = beside.next() => happened,
-        };
-        match event {
-            Event::Look => match pulse.verdict(&patience) {
-                Verdict::Keep => {}
-                // What it has still to take of its answers may stay untaken.
-                Verdict::Retire if retired.is_some_and(|at| at.elapsed() > patience.write) => return,
-                Verdict::Retire => {
-                    retired.get_or_insert_with(Instant::now);
-                    connection.as_mut().graceful_shutdown();
-                }
-                Verdict::Cut => return,
-            },
-            Event::Overrun => {
-                warn!(peer = pulse.peer.to_string().as_str(); "a client gives up its requests and is cut");
-                return;
-            }
-            Event::Ends(Phase::Cutting) => return,
-            Event::Ends(_) => connection.as_mut().graceful_shutdown(),
-        }
-        beside.push(next.next());
-    }
-    // Here, and not in a task of its own: the connection keeps its place for as long as it is one.
-    if let Some(tunnel) = berth.take() {
-        tunnel.run(&patience, phase).await;
-    }
-}
-
-fn protocols(patience: &Patience) -> auto::Builder<Streams> {
-    let mut builder = auto::Builder::new(Streams { limit: patience.write });
-    // Its own time-out for heads would also be one for idle connections; `Pulse` tells them apart.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_pending_accept_reset_streams(MOST_RESETS)
-        .max_local_error_reset_streams(MOST_FAULTS)
-        .max_send_buf_size(LARGEST_BUFFER)
-        .max_header_list_size(u32::try_from(LARGEST_HEAD).unwrap_or(u32::MAX))
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY);
-    builder
 }
 
 /// The client was gone before we got to it: no fault of the listener's.

@@ -16,13 +16,14 @@ use http::header::{
     IF_NONE_MATCH, LAST_MODIFIED, ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::{Body, Incoming};
-use shared_claims::clock::UnixTime;
+use hyper::body::Body;
+use shared_claims::clock::{Clock, UnixTime};
 use shared_claims::secret::Digest;
 
 use super::bodies::Outgoing;
 use super::grant_cache::Entry;
 use super::headers::REQUEST_ID;
+use super::inbound::Inbound;
 use super::onward::Hop;
 use super::operations::is_open;
 use super::routes::Route;
@@ -44,7 +45,7 @@ pub struct ResponseCache(Arc<Store>);
 /// An admitted request, as far as answers are told apart by it.
 pub struct Seeking<'a> {
     /// As the client sent it.
-    pub request: &'a Request<Incoming>,
+    pub request: &'a Request<Inbound>,
     /// The API.
     pub route: &'a Route,
     /// What of it is called.
@@ -233,7 +234,7 @@ fn answer(
     stored: &Stored,
     body: &Bytes,
     age: i64,
-    request: &Request<Incoming>,
+    request: &Request<Inbound>,
     request_id: &HeaderValue,
 ) -> Response<Outgoing> {
     let is_unchanged = stored.status == StatusCode::OK && is_known(stored, request.headers());
@@ -284,7 +285,7 @@ fn say(headers: &mut HeaderMap, text: &str) {
 impl Missed {
     /// Does with the backend's answer what is to be done.
     #[must_use]
-    pub fn keep(self, mut response: Response<Outgoing>, now: UnixTime) -> Response<Outgoing> {
+    pub fn keep(self, mut response: Response<Outgoing>, clock: &Clock) -> Response<Outgoing> {
         let Self { store, plan, said } = self;
         let copying = match plan {
             Plan::Nothing => None,
@@ -294,7 +295,7 @@ impl Missed {
                 }
                 None
             }
-            Plan::Keep(wanted) => wanted.copy(store, &response, now),
+            Plan::Keep(wanted) => wanted.copy(store, &response, clock.now()),
         };
         if let Some(said) = said {
             let stored = if copying.is_some() { "; stored" } else { "" };

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use log::{error, info};
 use tokio::time::{Instant, timeout};
 
@@ -21,6 +21,7 @@ use super::cors;
 use super::decisions::{self, Refused};
 use super::grpc;
 use super::headers::{self, REQUEST_ID};
+use super::inbound::Inbound;
 use super::refusal::Refusal;
 use super::timing;
 use super::trace::Trace;
@@ -36,7 +37,7 @@ pub async fn serve(
     gateway: Arc<Gateway>,
     pulse: Arc<Pulse>,
     berth: Arc<Berth>,
-    request: Request<Incoming>,
+    request: Request<Inbound>,
 ) -> Response<Outgoing> {
     let started = Instant::now();
     let mut in_flight = pulse.begin(request.version() == Version::HTTP_2);
@@ -99,10 +100,9 @@ pub async fn serve(
     if is_timed {
         timing::tell(response.headers_mut(), started.elapsed(), account.backend);
     }
-    let tally = route.map_or_else(|| gateway.nowhere.clone(), |route| route.tally.clone());
     let ledger = Ledger::open(
         gateway.usage.clone(),
-        tally,
+        route,
         response.status(),
         (started, account),
         request_id,
@@ -118,7 +118,7 @@ pub async fn serve(
 
 /// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,
 /// it is not.
-async fn is_soon_over(request: Request<Incoming>) -> bool {
+async fn is_soon_over(request: Request<Inbound>) -> bool {
     let is_short = request.body().size_hint().upper().is_some_and(|length| length <= SHORT_BODY);
     if request.body().is_end_stream() || !is_short || request.headers().contains_key(EXPECT) {
         return request.body().is_end_stream();

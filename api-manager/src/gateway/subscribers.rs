@@ -31,10 +31,38 @@ pub struct Subscriber {
     pub limited: Option<Limited>,
     /// Of the table in which it last changed.
     pub revision: i64,
-    /// Those it has subscribed to, in their order, and what it may do at each. The ids lie together, for of thousands a search
-    /// reads a dozen.
-    apis: Box<[ApiId]>,
-    rights: Box<[Right]>,
+    rights: Rights,
+}
+
+/// What an application may do, by what it has subscribed to. Most have subscribed to little: a hundred thousand of them are to be
+/// small. Of thousands of subscriptions a search would read a dozen that lie far apart, a map reads two.
+enum Rights {
+    /// In the order of the APIs.
+    Few(Box<[(ApiId, Right)]>),
+    Many(HashMap<ApiId, Right, RandomState>),
+}
+
+/// The most that are searched.
+const FEW: usize = 16;
+
+impl Rights {
+    fn of(mut all: Vec<(ApiId, Right)>) -> Self {
+        if all.len() > FEW {
+            return Self::Many(all.into_iter().collect());
+        }
+        all.sort_unstable_by_key(|(api, _)| *api);
+        Self::Few(all.into())
+    }
+
+    fn at(&self, api: ApiId) -> Option<&Right> {
+        match self {
+            Self::Few(all) => {
+                let place = all.binary_search_by_key(&api, |(api, _)| *api).ok()?;
+                all.get(place).map(|(_, right)| right)
+            }
+            Self::Many(all) => all.get(&api),
+        }
+    }
 }
 
 /// What an application may do at one API.
@@ -131,7 +159,7 @@ impl Subscriber {
         (buckets, revision): (&Buckets, i64),
     ) -> Self {
         let limit = about.as_ref().and_then(|about| tiers.limit(&about.tier));
-        let mut rights: Vec<(ApiId, Right)> = subscriptions
+        let rights = subscriptions
             .into_iter()
             .map(|subscription| {
                 let key = Key::Subscription(id, subscription.api_id);
@@ -140,16 +168,13 @@ impl Subscriber {
                 (subscription.api_id, Right { state: subscription.state, limited, tier })
             })
             .collect();
-        rights.sort_unstable_by_key(|(api, _)| *api);
-        let (apis, rights): (Vec<_>, Vec<_>) = rights.into_iter().unzip();
         let limited = buckets.by_tier(Key::Application(id), limit);
-        Self { about, limited, revision, apis: apis.into(), rights: rights.into() }
+        Self { about, limited, revision, rights: Rights::of(rights) }
     }
 
     /// The application's subscription to an API.
     #[must_use]
     pub fn at(&self, api: ApiId) -> Option<&Right> {
-        let place = self.apis.binary_search(&api).ok()?;
-        self.rights.get(place)
+        self.rights.at(api)
     }
 }

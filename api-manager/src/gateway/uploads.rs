@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::bodies::{BoxError, Patience};
+use super::inbound::Inbound;
 use super::trailers;
 
 /// What became of an upload so far; shared by the body on its way out and by whoever waits for the answer.
@@ -26,7 +26,7 @@ pub struct Progress {
     answer_moved: AtomicU64,
     fate: AtomicU8,
     /// The body, where nobody has asked for any of it. Locked when an attempt has failed, not when one goes well.
-    unread: Mutex<Option<Incoming>>,
+    unread: Mutex<Option<Inbound>>,
     /// Of the body, so far.
     bytes: AtomicU64,
 }
@@ -55,7 +55,7 @@ impl Progress {
 
     /// The body, where the attempt at which it was meant has ended before any of it was asked for.
     #[must_use]
-    pub fn take_unread(&self) -> Option<Incoming> {
+    pub fn take_unread(&self) -> Option<Inbound> {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -120,7 +120,7 @@ pub enum Upload {
 /// A client's body.
 pub struct Streaming {
     /// Until it is given back.
-    inner: Option<Incoming>,
+    inner: Option<Inbound>,
     asked_for: bool,
     patience: Patience,
     progress: Arc<Progress>,
@@ -129,7 +129,7 @@ pub struct Streaming {
 impl Upload {
     /// Takes the client's body, which may pause for `limit`.
     #[must_use]
-    pub fn new(inner: Incoming, limit: Duration) -> (Self, Option<Arc<Progress>>) {
+    pub fn new(inner: Inbound, limit: Duration) -> (Self, Option<Arc<Progress>>) {
         if inner.is_end_stream() {
             return (Self::Empty, None);
         }
@@ -214,7 +214,7 @@ impl Body for Upload {
         match self {
             Self::Empty => true,
             Self::Ready(body) => body.is_end_stream(),
-            Self::Streaming(streaming) => streaming.inner.as_ref().is_none_or(Incoming::is_end_stream),
+            Self::Streaming(streaming) => streaming.inner.as_ref().is_none_or(Inbound::is_end_stream),
         }
     }
 
@@ -223,7 +223,7 @@ impl Body for Upload {
             Self::Empty => SizeHint::with_exact(0),
             Self::Ready(body) => body.size_hint(),
             Self::Streaming(streaming) => {
-                streaming.inner.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+                streaming.inner.as_ref().map_or_else(SizeHint::default, Inbound::size_hint)
             }
         }
     }

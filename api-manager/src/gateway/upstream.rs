@@ -34,6 +34,8 @@ use schedule::{Schedule, Set};
 pub struct Upstreams {
     states: Arc<BackendStates>,
     made: Mutex<HashMap<(ApiId, KeyType), Arc<Lasting>>>,
+    /// Taken apart once for all APIs that name the same URL: what all of them read stays at hand.
+    addresses: Mutex<HashMap<Box<str>, Arc<Address>>>,
 }
 
 /// What of an upstream a new table does not change.
@@ -63,7 +65,7 @@ pub struct Upstream {
 /// One of them.
 struct Member {
     url: Box<str>,
-    address: Address,
+    address: Arc<Address>,
     weight: u8,
     state: Arc<BackendState>,
 }
@@ -105,7 +107,7 @@ impl Upstreams {
     /// None yet; how their backends are doing is written to `states`.
     #[must_use]
     pub fn new(states: Arc<BackendStates>) -> Self {
-        Self { states, made: Mutex::default() }
+        Self { states, made: Mutex::default(), addresses: Mutex::default() }
     }
 
     /// The upstream of an API for keys of a type. A backend that is no http(s) URL is left out.
@@ -137,13 +139,23 @@ impl Upstreams {
     }
 
     fn member(&self, api: ApiId, backend: &Backend) -> Option<Member> {
-        let Some(address) = Address::parse(&backend.url) else {
+        let Some(address) = self.address(&backend.url) else {
             warn!(api = api.to_string().as_str(); "a backend of this API is no http(s) URL and gets no traffic");
             return None;
         };
         let state = self.states.of(api, &backend.url);
         let weight = backend.weight.min(upstream::MOST_WEIGHT);
         Some(Member { url: backend.url.as_str().into(), address, weight, state })
+    }
+
+    fn address(&self, url: &str) -> Option<Arc<Address>> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = addresses.get(url) {
+            return Some(Arc::clone(address));
+        }
+        let address = Arc::new(Address::parse(url)?);
+        addresses.insert(url.into(), Arc::clone(&address));
+        Some(address)
     }
 
     fn lasting(&self, api: ApiId, key_type: KeyType) -> Arc<Lasting> {
@@ -157,6 +169,9 @@ impl Upstreams {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|_, lasting| Arc::strong_count(lasting) > 1);
         drop(made);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.retain(|_, address| Arc::strong_count(address) > 1);
+        drop(addresses);
         self.states.forget_unused();
     }
 }
@@ -181,7 +196,7 @@ impl Upstream {
     /// The address of the backend at `place`.
     #[must_use]
     pub fn address(&self, place: usize) -> Option<&Address> {
-        self.all.get(place).map(|member| &member.address)
+        self.all.get(place).map(|member| &*member.address)
     }
 
     /// Those that may get a request. Where all that are healthy are ejected, all of them may: some of their answers are
@@ -201,6 +216,9 @@ impl Upstream {
 
     /// Takes a place at a backend that is not among those `tried`.
     fn pick(&self, tried: Set) -> Result<Option<(usize, Lease)>, NoBackend> {
+        if let [only] = &*self.all {
+            return self.pick_only(only, tried);
+        }
         let candidates = self.candidates(self.ticker.now())?;
         let mut left = candidates.without(tried);
         if left.is_empty() {
@@ -220,6 +238,17 @@ impl Upstream {
             left = left.without(Set::only(place));
         }
         Err(NoBackend::Busy)
+    }
+
+    /// Takes a place at the one backend there is, who is ejected by nothing and has every turn.
+    fn pick_only(&self, only: &Member, tried: Set) -> Result<Option<(usize, Lease)>, NoBackend> {
+        if only.weight == 0 || only.state.is_unhealthy() {
+            return Err(NoBackend::Unavailable);
+        }
+        if !tried.is_empty() {
+            return Ok(None);
+        }
+        self.enter(0).map(|lease| Some((0, lease))).ok_or(NoBackend::Busy)
     }
 
     fn next(&self, schedule: &Schedule, turn: usize, left: Set) -> Option<usize> {

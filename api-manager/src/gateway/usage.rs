@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::connection::InFlight;
 use super::cores::PerCore;
+use super::route::Route;
 use super::uploads::Progress;
 use super::upstream::attempts::Lease;
 use crate::app::App;
@@ -42,18 +43,21 @@ impl Tally {
     }
 
     /// For requests that reach no API.
-    #[must_use]
-    pub fn none() -> Self {
+    fn none() -> Self {
         Self { label: "none".into(), api: None }
     }
 }
 
 /// Where each thread counts.
 #[derive(Clone)]
-pub struct Usage {
+pub struct Usage(Arc<Counting>);
+
+struct Counting {
     tills: Arc<PerCore<Mutex<Till>>>,
     clock: Clock,
     asks: mpsc::Sender<oneshot::Sender<()>>,
+    /// For requests that reach no API.
+    nowhere: Tally,
 }
 
 impl Usage {
@@ -66,21 +70,21 @@ impl Usage {
         Meters::show(&tills, &app.metrics);
         let (asks, asked) = mpsc::channel(1);
         tokio::spawn(Keeper::new(app, Arc::clone(&tills)).run(asked));
-        Self { tills, clock: app.clock.clone(), asks }
+        Self(Arc::new(Counting { tills, clock: app.clock.clone(), asks, nowhere: Tally::none() }))
     }
 
     /// Waits until everything that was counted before is in the database, or cannot be written there now.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.asks.send(done).await.is_ok() {
+        if self.0.asks.send(done).await.is_ok() {
             let _ = flushed.await;
         }
     }
 
     fn record(&self, record: Record<'_>) {
-        let minute = Period::Minute.start_of(self.clock.now());
+        let minute = Period::Minute.start_of(self.0.clock.now());
         // Others hold it for a moment: whoever collects, and whoever reads the metrics.
-        self.tills.here().lock().unwrap_or_else(PoisonError::into_inner).enter(minute, record);
+        self.0.tills.here().lock().unwrap_or_else(PoisonError::into_inner).enter(minute, record);
     }
 }
 
@@ -100,7 +104,8 @@ pub struct Account {
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
 pub struct Ledger {
     usage: Usage,
-    api: Tally,
+    /// Whose call it is, where it reached an API.
+    route: Option<Arc<Route>>,
     status: StatusCode,
     started: Instant,
     request_id: HeaderValue,
@@ -120,7 +125,7 @@ impl Ledger {
     #[must_use]
     pub fn open(
         usage: Usage,
-        api: Tally,
+        route: Option<Arc<Route>>,
         status: StatusCode,
         (started, account): (Instant, Account),
         request_id: HeaderValue,
@@ -130,7 +135,7 @@ impl Ledger {
         let own = started.elapsed().saturating_sub(elsewhere);
         Self {
             usage,
-            api,
+            route,
             status,
             started,
             request_id,
@@ -143,6 +148,10 @@ impl Ledger {
             _in_flight: in_flight,
             _held: None,
         }
+    }
+
+    fn tally(&self) -> &Tally {
+        self.route.as_ref().map_or(&self.usage.0.nowhere, |route| &route.tally)
     }
 
     /// Keeps the request's place at its backend until the entry is closed.
@@ -167,13 +176,13 @@ impl Ledger {
     pub fn broke_off(&mut self, reason: &str) {
         self.broke_off = true;
         let request_id = self.request_id.to_str().unwrap_or_default();
-        info!(api = &*self.api.label, request_id = request_id, reason = reason; "an answer broke off");
+        info!(api = &*self.tally().label, request_id = request_id, reason = reason; "an answer broke off");
     }
 
     /// Notes that the answer would no longer be given and was ended.
     pub fn withdrawn(&self, reason: &str) {
         let request_id = self.request_id.to_str().unwrap_or_default();
-        info!(api = &*self.api.label, request_id = request_id, reason = reason; "a live connection was ended");
+        info!(api = &*self.tally().label, request_id = request_id, reason = reason; "a live connection was ended");
     }
 }
 
@@ -181,7 +190,7 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         self.usage.record(Record {
-            api: &self.api,
+            api: self.tally(),
             account: &self.account,
             status: self.status,
             whole: self.started.elapsed(),

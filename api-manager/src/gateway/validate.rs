@@ -6,11 +6,12 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use shared_claims::field_error::FieldError;
 use tokio::time::timeout;
 
 use super::contracts::Breach;
+use super::inbound::Inbound;
 use super::path::decoded;
 use super::refusal::Refusal;
 use super::routes::Route;
@@ -29,7 +30,7 @@ const SLOWEST: Duration = Duration::from_secs(60);
 pub async fn judge(
     route: &Route,
     (operation, rest): (&Operation, &str),
-    request: &mut Request<Incoming>,
+    request: &mut Request<Inbound>,
     pause: Duration,
 ) -> Result<Option<Bytes>, Refusal> {
     let contract = route.contract.as_ref().ok_or(Refusal::Fault)?;
@@ -72,7 +73,7 @@ fn head_faults(
     faults(&Head { segments: &segments, query: &query, header: &header })
 }
 
-async fn read(body: &mut Incoming, pause: Duration) -> Result<Bytes, Refusal> {
+async fn read(body: &mut Inbound, pause: Duration) -> Result<Bytes, Refusal> {
     let too_long = || Refusal::Contract(Breach::TooLarge);
     if body.size_hint().lower() > LONGEST as u64 {
         return Err(too_long());
