@@ -6,7 +6,6 @@
 
 pub mod admission;
 pub mod answer;
-mod beside;
 pub mod bodies;
 pub mod call;
 pub mod challenge;
@@ -59,6 +58,7 @@ pub mod uploads;
 pub mod upstream;
 pub mod usage;
 pub mod validate;
+mod warden;
 pub mod websocket;
 
 use std::net::SocketAddr;

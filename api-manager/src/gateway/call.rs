@@ -178,6 +178,8 @@ impl<'a> Call<'a> {
             assertion,
         };
         let request = place.take().ok_or(Refusal::Fault)?;
+        // While they are at hand: other requests will have taken their place in the processor's caches.
+        drop((entry, subscriber));
         let began = Instant::now();
         let forwarded = forward(way, request).await;
         self.account.backend = Some(began.elapsed());

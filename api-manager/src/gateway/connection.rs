@@ -4,14 +4,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use log::warn;
 use shared_claims::secret::Digest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::onward::Arrival;
@@ -64,11 +65,14 @@ pub struct Pulse {
     begun: AtomicUsize,
     /// Requests that the client gave up before it was answered.
     abandoned: AtomicUsize,
-    overrun: Notify,
+    /// Wakes whoever drives the connection.
+    driver: AtomicWaker,
+    /// What that one has not heard yet; a [`Verdict`].
+    news: AtomicU8,
+    /// As `idle_since`: when it was first said that the connection is to end.
+    retired_at: AtomicU64,
     /// The rest of a request's body is still on its way to us when we close.
     unread: AtomicBool,
-    /// No further request is to be served.
-    retires: AtomicBool,
 }
 
 /// A client may give up so many requests before it matters how many it waits for.
@@ -76,13 +80,14 @@ const MOST_ABANDONED: usize = 100;
 
 /// What is to be done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Verdict {
     /// Nothing.
-    Keep,
+    Keep = 0,
     /// It may finish what it does and is then closed.
-    Retire,
+    Retire = 1,
     /// It is cut.
-    Cut,
+    Cut = 2,
 }
 
 impl Pulse {
@@ -106,9 +111,10 @@ impl Pulse {
             multiplexed: AtomicBool::new(false),
             begun: AtomicUsize::new(0),
             abandoned: AtomicUsize::new(0),
-            overrun: Notify::new(),
+            driver: AtomicWaker::new(),
+            news: AtomicU8::new(Verdict::Keep as u8),
+            retired_at: AtomicU64::new(0),
             unread: AtomicBool::new(false),
-            retires: AtomicBool::new(false),
         })
     }
 
@@ -121,33 +127,51 @@ impl Pulse {
         InFlight { pulse: Arc::clone(self), answered: false }
     }
 
-    /// Returns when the client gives up most of what it asks for: each request costs it a few bytes, and us a call to a
-    /// backend (CVE-2023-44487).
-    pub async fn is_overrun(&self) {
-        self.overrun.notified().await;
-    }
-
+    /// A client that gives up most of what it asks for is cut: each request costs it a few bytes, and us a call to a backend
+    /// (CVE-2023-44487).
     fn gives_up(&self) {
         let abandoned = self.abandoned.fetch_add(1, Ordering::Relaxed) + 1;
         if abandoned >= MOST_ABANDONED && abandoned * 2 > self.begun.load(Ordering::Relaxed) {
-            self.overrun.notify_one();
+            warn!(peer = self.peer.to_string().as_str(); "a client gives up its requests and is cut");
+            self.tell(Verdict::Cut);
+        }
+    }
+
+    /// Tells whoever drives the connection what is to be done with it.
+    pub fn tell(&self, verdict: Verdict) {
+        if verdict == Verdict::Keep {
+            return;
+        }
+        if self.retired_at.load(Ordering::Relaxed) == 0 {
+            self.retired_at.store(self.now(), Ordering::Relaxed);
+        }
+        self.news.fetch_max(verdict as u8, Ordering::Release);
+        self.driver.wake();
+    }
+
+    /// Whether the connection is to end with the request that it is with.
+    #[must_use]
+    pub fn retires(&self) -> bool {
+        self.retired_at.load(Ordering::Relaxed) != 0
+    }
+
+    /// What is to be done with the connection, once that is something.
+    pub fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        self.driver.register(cx.waker());
+        // Nearly always nothing: a look costs less than an exchange.
+        if self.news.load(Ordering::Acquire) == Verdict::Keep as u8 {
+            return Poll::Pending;
+        }
+        match self.news.swap(Verdict::Keep as u8, Ordering::Acquire) {
+            1 => Poll::Ready(Verdict::Retire),
+            0 => Poll::Pending,
+            _ => Poll::Ready(Verdict::Cut),
         }
     }
 
     /// The request is answered before its body was read, so the connection is closed after the answer.
     pub fn leaves_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
-    }
-
-    /// The connection is to end with the request that it is with.
-    pub fn retire(&self) {
-        self.retires.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it is to end with the request that it is with.
-    #[must_use]
-    pub fn retires(&self) -> bool {
-        self.retires.load(Ordering::Relaxed)
     }
 
     /// Whether the client has used up its time.
@@ -167,7 +191,11 @@ impl Pulse {
         if longer(&self.head_since, patience.head) {
             return Verdict::Cut;
         }
-        if longer(&self.idle_since, patience.idle) { Verdict::Retire } else { Verdict::Keep }
+        if !longer(&self.idle_since, patience.idle) {
+            return Verdict::Keep;
+        }
+        // What it has still to take of its answers may stay untaken.
+        if longer(&self.retired_at, patience.write) { Verdict::Cut } else { Verdict::Retire }
     }
 
     fn now(&self) -> u64 {

@@ -1,23 +1,20 @@
-//! Drives one client's connection until it ends, runs out of time, or the gateway stops.
+//! Drives one client's connection until it ends, or [`Warden`](super::warden::Warden) says that it has to.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use log::{debug, warn};
+use log::debug;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::Gateway;
-use super::beside::{Beside, Event};
 use super::connection::{Patience, Pulse, Socket, Verdict};
 use super::inbound::{Ending, Inbox};
 use super::listener::Phase;
@@ -40,7 +37,6 @@ pub async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, phase
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut around = Around::new(gateway.patience, &pulse, phase.clone());
     let mut inbox = Inbox::new(stream, Arc::clone(&pulse));
     let ending = {
         let mut run = pin!(inbox.run(|request| {
@@ -48,27 +44,23 @@ where
             serve(Arc::clone(&gateway), Arc::clone(&pulse), Arc::default(), request)
         }));
         loop {
-            match around.run(run.as_mut()).await {
+            match until_told(&pulse, run.as_mut()).await {
                 Step::Ended(ending) => break ending,
-                Step::Retire => pulse.retire(),
+                // It sees that for itself.
+                Step::Retire => {}
                 Step::Cut => return,
             }
         }
     };
     match ending {
         Ending::Over => {}
-        Ending::HandOver => Box::pin(go_on(gateway, inbox.into_socket(), pulse, phase, around)).await,
+        Ending::HandOver => Box::pin(go_on(gateway, inbox.into_socket(), pulse, phase)).await,
     }
 }
 
 /// Serves by hyper.
-async fn go_on<S>(
-    gateway: Arc<Gateway>,
-    socket: Socket<S>,
-    pulse: Arc<Pulse>,
-    phase: watch::Receiver<Phase>,
-    mut around: Around,
-) where
+async fn go_on<S>(gateway: Arc<Gateway>, socket: Socket<S>, pulse: Arc<Pulse>, phase: watch::Receiver<Phase>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let patience = gateway.patience;
@@ -86,7 +78,7 @@ async fn go_on<S>(
         connection.as_mut().graceful_shutdown();
     }
     loop {
-        match around.run(connection.as_mut()).await {
+        match until_told(&pulse, connection.as_mut()).await {
             Step::Ended(ended) => {
                 if let Err(why) = ended {
                     debug!("a connection ended: {why}");
@@ -113,58 +105,18 @@ enum Step<T> {
     Cut,
 }
 
-/// Looks after a connection while it is driven.
-struct Around {
-    patience: Patience,
-    pulse: Arc<Pulse>,
-    /// Asked only when there is something new, and not whenever the connection moves.
-    beside: FuturesUnordered<BoxFuture<'static, (Beside, Event)>>,
-    retired: Option<Instant>,
-}
-
-impl Around {
-    fn new(patience: Patience, pulse: &Arc<Pulse>, phase: watch::Receiver<Phase>) -> Self {
-        let first: BoxFuture<'static, _> = Box::pin(Beside::new(patience.look, pulse, phase).next());
-        let beside = FuturesUnordered::from_iter([first]);
-        Self { patience, pulse: Arc::clone(pulse), beside, retired: None }
-    }
-
-    async fn run<F: Future>(&mut self, mut driven: Pin<&mut F>) -> Step<F::Output> {
-        loop {
-            let (next, event) = tokio::select! {
-                biased;
-                ended = driven.as_mut() => return Step::Ended(ended),
-                Some(happened) = self.beside.next() => happened,
-            };
-            self.beside.push(Box::pin(next.next()));
-            if let Some(step) = self.step(event) {
-                return step;
-            }
+/// Drives until it ends or there is something to be done with it.
+async fn until_told<F: Future>(pulse: &Pulse, mut driven: Pin<&mut F>) -> Step<F::Output> {
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = driven.as_mut().poll(cx) {
+            return Poll::Ready(Step::Ended(ended));
         }
-    }
-
-    fn step<T>(&mut self, event: Event) -> Option<Step<T>> {
-        match event {
-            Event::Look => match self.pulse.verdict(&self.patience) {
-                Verdict::Keep => None,
-                // What it has still to take of its answers may stay untaken.
-                Verdict::Retire if self.retired.is_some_and(|at| at.elapsed() > self.patience.write) => {
-                    Some(Step::Cut)
-                }
-                Verdict::Retire => {
-                    self.retired.get_or_insert_with(Instant::now);
-                    Some(Step::Retire)
-                }
-                Verdict::Cut => Some(Step::Cut),
-            },
-            Event::Overrun => {
-                warn!(peer = self.pulse.peer.to_string().as_str(); "a client gives up its requests and is cut");
-                Some(Step::Cut)
-            }
-            Event::Ends(Phase::Cutting) => Some(Step::Cut),
-            Event::Ends(_) => Some(Step::Retire),
-        }
-    }
+        pulse.poll_told(cx).map(|verdict| match verdict {
+            Verdict::Keep | Verdict::Retire => Step::Retire,
+            Verdict::Cut => Step::Cut,
+        })
+    })
+    .await
 }
 
 fn protocols(patience: &Patience) -> auto::Builder<Streams> {

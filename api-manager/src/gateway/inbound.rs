@@ -95,7 +95,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
                 }
             };
             let is_head = *request.method() == Method::HEAD;
-            let Ok(response) = self.serve(serve(request)).await else { return Ending::Over };
+            let response = {
+                // Made where it stays: it is too large to be moved about for every request.
+                let mut serving = pin!(serve(request));
+                poll_fn(|cx| match serving.as_mut().poll(cx) {
+                    Poll::Ready(response) => Poll::Ready(Some(response)),
+                    // An answer is waited for as long as there is somebody to hear it.
+                    Poll::Pending if self.is_gone(cx) => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                })
+                .await
+            };
+            let Some(response) = response else { return Ending::Over };
             match self.reply(response, is_head, goes_on).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -155,18 +166,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
     /// Whether the client has gone. What it sends meanwhile is kept; after that, only its going on is waited for.
     fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
         self.read.is_empty() && matches!(self.poll_read(cx), Poll::Ready(Ok(0) | Err(_)))
-    }
-
-    /// Waits for the answer for as long as there is somebody to hear it.
-    async fn serve<F: Future>(&mut self, serving: F) -> Result<F::Output, Broken> {
-        let mut serving = pin!(serving);
-        poll_fn(|cx| {
-            if let Poll::Ready(response) = serving.as_mut().poll(cx) {
-                return Poll::Ready(Ok(response));
-            }
-            if self.is_gone(cx) { Poll::Ready(Err(Broken)) } else { Poll::Pending }
-        })
-        .await
     }
 
     /// Sends the answer; whether the connection can be used for another request.

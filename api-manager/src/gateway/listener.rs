@@ -18,6 +18,7 @@ use tokio_openssl::SslStream;
 use super::connection::Pulse;
 use super::cores::Cores;
 use super::drive::drive;
+use super::warden::Warden;
 use super::{Gateway, GatewayError};
 
 /// Whether connections are accepted, finished or cut.
@@ -62,14 +63,16 @@ pub async fn open(
         sockets.push((plain, address, None));
     }
     let mut listeners = Vec::new();
+    let wardens: Vec<Arc<Warden>> =
+        cores.each().map(|core| Warden::start(core, gateway.patience, phase.subscribe())).collect();
     for (socket, address, tls) in sockets {
-        for core in cores.each() {
+        for (core, warden) in cores.each().zip(&wardens) {
             let _entered = core.enter();
             // All threads accept from one socket, so that whoever has time does.
             let socket = socket.try_clone().and_then(TcpListener::from_std);
             let socket = socket.map_err(|source| GatewayError::Listen { address, source })?;
             let (phase, places) = (phase.subscribe(), Arc::clone(places));
-            let listener = Listener { socket, tls: tls.clone(), places, phase };
+            let listener = Listener { socket, tls: tls.clone(), places, warden: Arc::clone(warden), phase };
             listeners.push(core.spawn(listener.run(Arc::clone(gateway))));
         }
     }
@@ -90,6 +93,8 @@ struct Listener {
     tls: Option<SslAcceptor>,
     /// A permit for each connection, over all listeners.
     places: Arc<Semaphore>,
+    /// Looks after the thread's connections.
+    warden: Arc<Warden>,
     /// When to stop.
     phase: watch::Receiver<Phase>,
 }
@@ -124,7 +129,7 @@ impl Listener {
     }
 
     fn spawn(&self, gateway: Arc<Gateway>, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        let phase = self.phase.clone();
+        let (phase, warden) = (self.phase.clone(), Arc::clone(&self.warden));
         let tls = self.tls.clone();
         tokio::spawn(async move {
             let _place = place;
@@ -136,6 +141,7 @@ impl Listener {
             match tls {
                 None => {
                     let pulse = Pulse::new(peer, local, "http", None);
+                    warden.watch(&pulse);
                     drive(gateway, stream, pulse, phase).await;
                 }
                 Some(acceptor) => {
@@ -148,6 +154,7 @@ impl Listener {
                     {
                         Ok(Ok(stream)) => {
                             let pulse = Pulse::new(peer, local, "https", certificate_of(&stream));
+                            warden.watch(&pulse);
                             drive(gateway, stream, pulse, phase).await;
                         }
                         Ok(Err(why)) => debug!("a TLS handshake failed: {why}"),

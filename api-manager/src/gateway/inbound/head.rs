@@ -18,6 +18,7 @@ const MOST_LINES: usize = 48;
 const OURS: usize = 4;
 
 /// What was heard.
+#[expect(clippy::large_enum_variant, reason = "it is nearly always a request, and gone at once")]
 pub enum Heard {
     /// A request.
     Request {

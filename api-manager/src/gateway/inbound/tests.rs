@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 
 use super::*;
+use crate::gateway::connection::Verdict;
 
 const ROOM: usize = 1_024 * 1_024;
 const PLAIN: &str = "GET /a?b=c HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
@@ -192,7 +193,7 @@ async fn a_client_that_goes_within_an_answer_is_not_sent_the_rest() {
 #[tokio::test]
 async fn a_connection_that_retires_ends_at_once_or_with_the_request_that_it_is_with() {
     let (client, mut idle) = inbox(ROOM);
-    idle.pulse.retire();
+    idle.pulse.tell(Verdict::Retire);
     assert_eq!(idle.run(|_| std::future::ready(answered("ok"))).await, Ending::Over);
     drop(client);
 
@@ -201,7 +202,7 @@ async fn a_connection_that_retires_ends_at_once_or_with_the_request_that_it_is_w
     let pulse = Arc::clone(&busy.pulse);
     let ending = busy
         .run(|_| {
-            pulse.retire();
+            pulse.tell(Verdict::Retire);
             std::future::ready(answered("ok"))
         })
         .await;
