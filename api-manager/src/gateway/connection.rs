@@ -124,7 +124,7 @@ impl Pulse {
         self.head_since.store(0, Ordering::Relaxed);
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        InFlight { pulse: Arc::clone(self), answered: false }
+        InFlight { pulse: Arc::clone(self), answered: false, ended: None }
     }
 
     /// A client that gives up most of what it asks for is cut: each request costs it a few bytes, and us a call to a backend
@@ -199,7 +199,12 @@ impl Pulse {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+        self.at(Instant::now())
+    }
+
+    fn at(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     /// Some of what may be a head has come.
@@ -216,12 +221,19 @@ impl Pulse {
 pub struct InFlight {
     pulse: Arc<Pulse>,
     answered: bool,
+    /// When it ended, where somebody has looked.
+    ended: Option<Instant>,
 }
 
 impl InFlight {
     /// The head of its answer is there.
     pub fn is_answered(&mut self) {
         self.answered = true;
+    }
+
+    /// It ends now: whoever has the time says it.
+    pub fn ends(&mut self, now: Instant) {
+        self.ended = Some(now);
     }
 }
 
@@ -230,7 +242,8 @@ impl Drop for InFlight {
         if !self.answered {
             self.pulse.gives_up();
         }
-        self.pulse.idle_since.store(self.pulse.now(), Ordering::Relaxed);
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        self.pulse.idle_since.store(self.pulse.at(ended), Ordering::Relaxed);
         self.pulse.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -116,7 +116,7 @@ pub struct Ledger {
     bytes_in: u64,
     bytes_out: u64,
     broke_off: bool,
-    _in_flight: InFlight,
+    in_flight: InFlight,
     _held: Option<Lease>,
 }
 
@@ -145,7 +145,7 @@ impl Ledger {
             bytes_in: 0,
             bytes_out: 0,
             broke_off: false,
-            _in_flight: in_flight,
+            in_flight,
             _held: None,
         }
     }
@@ -188,12 +188,14 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
+        let now = Instant::now();
+        self.in_flight.ends(now);
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         self.usage.record(Record {
             api: self.tally(),
             account: &self.account,
             status: self.status,
-            whole: self.started.elapsed(),
+            whole: now.saturating_duration_since(self.started),
             own: self.own,
             bytes_in: self.bytes_in.saturating_add(uploaded),
             bytes_out: self.bytes_out,

@@ -1,19 +1,19 @@
 //! Connections that nobody uses at the moment.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Connection, lock};
 
-/// Connections that are kept for each backend while nobody uses them, and for how long.
+/// Connections that are kept for each backend while nobody uses them, and for how many sweeps.
 const MOST: usize = 128;
-const KEPT_FOR: Duration = Duration::from_secs(30);
+const KEPT_FOR: u32 = 30;
 /// How often those are looked for that are over, or that the other side has closed.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -25,11 +25,14 @@ pub struct Idle {
     /// By host and port as written, those with TLS apart from those without.
     kept: [Mutex<Stacks>; 2],
     is_swept: AtomicBool,
+    /// How often they were swept: a clock that costs nothing to read.
+    sweeps: AtomicU32,
 }
 
 struct Kept {
     connection: Box<Connection>,
-    since: Instant,
+    /// The sweeps before it.
+    since: u32,
 }
 
 impl Idle {
@@ -63,7 +66,7 @@ impl Idle {
             if stack.len() >= MOST {
                 return;
             }
-            stack.push(Kept { connection, since: Instant::now() });
+            stack.push(Kept { connection, since: self.sweeps.load(Ordering::Relaxed) });
         }
         if !self.is_swept.load(Ordering::Relaxed) && !self.is_swept.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self)));
@@ -72,13 +75,15 @@ impl Idle {
 
     /// Drops what is over; whether anything is left.
     fn sweep(&self) -> bool {
-        let now = Instant::now();
+        let now = self.sweeps.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let mut cx = Context::from_waker(Waker::noop());
         let mut is_left = false;
         for kept in &self.kept {
             let mut kept = lock(kept);
             kept.retain(|_, stack| {
-                stack.retain_mut(|one| now - one.since < KEPT_FOR && one.connection.wire.is_quiet(&mut cx));
+                stack.retain_mut(|one| {
+                    now.wrapping_sub(one.since) <= KEPT_FOR && one.connection.wire.is_quiet(&mut cx)
+                });
                 !stack.is_empty()
             });
             is_left |= !kept.is_empty();
