@@ -54,7 +54,7 @@ pub async fn sweep(app: &App, now: UnixTime) {
     let old = now.minus(GRACE);
     // Of these there may be millions, as many of the one as of the other: both go in one transaction, so that neither falls
     // behind while the other is swept. Their pages are given back as they become free: see `space`.
-    batches(app, move |connection, rows| {
+    batches(app, Growing::Yes, move |connection, rows| {
         let assertions = used_assertions::remove_expired(connection, old, rows)?;
         let grants = grants::remove_expired(connection, old, rows)?;
         // A row leaves less than a quarter of a page.
@@ -63,13 +63,16 @@ pub async fn sweep(app: &App, now: UnixTime) {
     })
     .await;
     let moments = (now.minus(FEED), now.minus(JWTS));
-    batches(app, move |connection, rows| revocations::remove_before(connection, moments, rows)).await;
+    batches(app, Growing::No, move |connection, rows| revocations::remove_before(connection, moments, rows))
+        .await;
     for period in Period::ALL {
         let before = now.minus(period.kept());
-        batches(app, move |connection, rows| usage_counts::remove_before(connection, period, before, rows))
-            .await;
+        batches(app, Growing::No, move |connection, rows| {
+            usage_counts::remove_before(connection, period, before, rows)
+        })
+        .await;
     }
-    batches(app, space::give_back).await;
+    batches(app, Growing::No, space::give_back).await;
 }
 
 /// One transaction of the sweep, and what it was like.
@@ -96,9 +99,17 @@ enum Others {
     Unseen,
 }
 
+/// Whether those who write add to what is removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Growing {
+    Yes,
+    No,
+}
+
 /// Repeats `remove` for as long as it removes what it was asked to.
 async fn batches(
     app: &App,
+    growing: Growing,
     remove: impl Fn(&mut AnyConnection, i64) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) {
     let (mut rows, mut seen, mut since) = (*BATCH.start(), app.database.writes(), Instant::now());
@@ -111,7 +122,9 @@ async fn batches(
         // Our own write apart.
         let (writes, elapsed) = (app.database.writes(), since.elapsed());
         let written = u32::try_from(writes.saturating_sub(seen + 1)).unwrap_or(u32::MAX);
-        ahead += lead(batch.rows, written);
+        if growing == Growing::Yes {
+            ahead += lead(batch.rows, written);
+        }
         let others =
             if app.database.is_postgres() { Others::Unseen } else { others(ahead, written, elapsed) };
         (seen, since) = (writes, Instant::now());

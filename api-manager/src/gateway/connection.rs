@@ -127,6 +127,12 @@ impl Pulse {
         InFlight { pulse: Arc::clone(self), answered: false, ended: None }
     }
 
+    /// Whether a request has come over it.
+    #[must_use]
+    pub fn has_served(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) > 0
+    }
+
     /// A client that gives up most of what it asks for is cut: each request costs it a few bytes, and us a call to a backend
     /// (CVE-2023-44487).
     fn gives_up(&self) {

@@ -1,12 +1,14 @@
 //! Drives one client's connection until it ends, or [`Warden`](super::warden::Warden) says that it has to.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -39,7 +41,8 @@ where
 {
     let mut inbox = Inbox::new(stream, Arc::clone(&pulse));
     let ending = {
-        let mut run = pin!(inbox.run(|request| {
+        // In a place of its own, which those that hyper goes on with give back.
+        let mut run = Box::pin(inbox.run(|request| {
             // A tunnel begins with an upgrade, which hyper has to see.
             serve(Arc::clone(&gateway), Arc::clone(&pulse), Arc::default(), request)
         }));
@@ -72,22 +75,22 @@ where
             async move { Ok::<_, Infallible>(serve(gateway, pulse, berth, request.map(From::from)).await) }
         })
     };
-    let builder = protocols(&patience);
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     if pulse.retires() {
-        connection.as_mut().graceful_shutdown();
+        // Heard once hyper has seen what was read: told to stop before that, it would throw it away unanswered.
+        pulse.tell(Verdict::Retire);
     }
-    loop {
-        match until_told(&pulse, connection.as_mut()).await {
-            Step::Ended(ended) => {
-                if let Err(why) = ended {
-                    debug!("a connection ended: {why}");
-                }
-                break;
-            }
-            Step::Retire => connection.as_mut().graceful_shutdown(),
-            Step::Cut => return,
-        }
+    let io = TokioIo::new(socket);
+    // HTTP/2 begins with a connection or not at all (RFC 9113, section 3.4).
+    let is_over = if pulse.has_served() {
+        let connection = http1().serve_connection(io, service).with_upgrades();
+        until_over(&pulse, connection, |connection| connection.graceful_shutdown()).await
+    } else {
+        let builder = protocols(&patience);
+        let connection = builder.serve_connection_with_upgrades(io, service);
+        until_over(&pulse, connection, |connection| connection.graceful_shutdown()).await
+    };
+    if !is_over {
+        return;
     }
     // Here, and not in a task of its own: the connection keeps its place for as long as it is one.
     if let Some(tunnel) = berth.take() {
@@ -119,9 +122,38 @@ async fn until_told<F: Future>(pulse: &Pulse, mut driven: Pin<&mut F>) -> Step<F
     .await
 }
 
+/// Drives what hyper serves until it ends; false where it is cut before.
+async fn until_over<C, E>(pulse: &Pulse, connection: C, retire: impl Fn(Pin<&mut C>)) -> bool
+where
+    C: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    let mut connection = pin!(connection);
+    loop {
+        match until_told(pulse, connection.as_mut()).await {
+            Step::Ended(ended) => {
+                if let Err(why) = ended {
+                    debug!("a connection ended: {why}");
+                }
+                return true;
+            }
+            Step::Retire => retire(connection.as_mut()),
+            Step::Cut => return false,
+        }
+    }
+}
+
+/// HTTP/1. hyper's own time-out for heads would also be one for idle connections; `Pulse` tells them apart.
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
+    builder
+}
+
+/// Both versions, told apart by how the client begins.
 fn protocols(patience: &Patience) -> auto::Builder<Streams> {
     let mut builder = auto::Builder::new(Streams { limit: patience.write });
-    // Its own time-out for heads would also be one for idle connections; `Pulse` tells them apart.
+    // As [`http1`].
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(LARGEST_HEAD);
     builder
         .http2()

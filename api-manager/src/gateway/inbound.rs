@@ -110,6 +110,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
             match self.reply(response, is_head, goes_on).await {
                 Ok(true) => {}
                 Ok(false) => {
+                    if !self.read.is_empty() {
+                        // A client that has sent more gets to read the answer before it hears that we are gone.
+                        self.pulse.leaves_unread();
+                    }
                     self.shut_down().await;
                     return Ending::Over;
                 }
@@ -129,17 +133,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
                         self.read = bytes.get(length..).unwrap_or_default().to_vec();
                         return Poll::Ready(Ok((request, goes_on)));
                     }
-                    Heard::Unusual => {
+                    heard @ (Heard::Unusual | Heard::Part) => {
+                        let is_for_hyper = matches!(heard, Heard::Unusual) || bytes.len() >= READ;
                         self.read = bytes.into();
-                        return Poll::Ready(Err(Ending::HandOver));
-                    }
-                    Heard::Part if bytes.len() >= READ => {
-                        self.read = bytes.into();
-                        return Poll::Ready(Err(Ending::HandOver));
-                    }
-                    Heard::Part => {
-                        self.read = bytes.into();
+                        // From here on it has so much time for the rest of its head.
                         self.pulse.read_some();
+                        if is_for_hyper {
+                            return Poll::Ready(Err(Ending::HandOver));
+                        }
                     }
                 }
             } else if self.pulse.retires() {
@@ -183,7 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
             if framing != Framing::Over && body.is_end_stream() {
                 framing.pass(None, &mut out).map_err(|_| Broken)?;
             }
-            if out.is_full() {
+            // The last piece waits until the books are closed.
+            if framing != Framing::Over && out.is_full() {
                 poll_fn(|cx| out.poll_write(&mut self.socket, cx)).await.map_err(|_| Broken)?;
             }
         }

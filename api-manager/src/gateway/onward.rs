@@ -77,7 +77,8 @@ impl Arrival {
         // The quotes are needed for the colon before a port; no host that we take has any of its own.
         let text = format!("{};host=\"{}\"", self.node, host.to_str().unwrap_or_default());
         let forwarded = HeaderValue::try_from(text).ok()?;
-        *last = Some((host.clone(), forwarded.clone()));
+        // A copy, for the client's is a piece of all that came with it.
+        *last = Some((HeaderValue::from_bytes(host.as_bytes()).ok()?, forwarded.clone()));
         Some(forwarded)
     }
 }

@@ -119,6 +119,9 @@ pub async fn serve(
 /// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,
 /// it is not.
 async fn is_soon_over(request: Request<Inbound>) -> bool {
+    if matches!(request.body(), Inbound::Whole(_)) {
+        return true;
+    }
     let is_short = request.body().size_hint().upper().is_some_and(|length| length <= SHORT_BODY);
     if request.body().is_end_stream() || !is_short || request.headers().contains_key(EXPECT) {
         return request.body().is_end_stream();

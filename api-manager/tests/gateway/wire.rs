@@ -298,6 +298,38 @@ async fn stopping_lets_requests_finish_and_takes_no_new_ones() {
 }
 
 #[tokio::test]
+async fn a_request_of_which_half_the_head_has_come_is_answered_by_a_gateway_that_stops() {
+    let backend = Backend::echo().await;
+    let (world, _, token) = World::with_pets(&backend.url).await;
+    let address = world.gateway.http_address.unwrap();
+    let mut stream = world.connects().await;
+    let line = format!("/pets/1.0/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n");
+    // The first answer says that the half behind its request has been read.
+    stream.write_all(format!("GET {line}\r\nPOST {line}Transfer-En").as_bytes()).await.unwrap();
+    let first = hears(&mut stream).await;
+    assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
+
+    let stopping = tokio::spawn(world.gateway.stop());
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stream.write_all(b"coding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n").await.unwrap();
+    let heard = hears(&mut stream).await;
+    timeout(Duration::from_secs(5), stopping).await.unwrap().unwrap();
+    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.contains("connection: close"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_connection_does_not_change_to_http2_once_a_request_has_come() {
+    let backend = Backend::echo().await;
+    let (world, _, token) = World::with_pets(&backend.url).await;
+    let get = format!("GET /pets/1.0/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let heard = world.talks(&format!("{get}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")).await;
+    // What the frames of HTTP/2 begin with, here.
+    assert!(heard.starts_with("HTTP/1.1 200 ") && !heard.contains('\0'), "{heard}");
+}
+
+#[tokio::test]
 async fn a_full_house_makes_others_wait_rather_than_fail() {
     let mut limits = impatient();
     limits.connections = 1;

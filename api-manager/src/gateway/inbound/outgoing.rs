@@ -66,6 +66,10 @@ impl Outbox {
     where
         S: AsyncWrite + Unpin,
     {
+        if self.taken >= FULL {
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
+        }
         loop {
             let buffered = self.buffer.get(self.taken..).unwrap_or_default();
             let socket = Pin::new(&mut *socket);

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 
 use super::*;
-use crate::gateway::connection::Verdict;
+use crate::gateway::connection::{Patience, Verdict};
 
 const ROOM: usize = 1_024 * 1_024;
 const PLAIN: &str = "GET /a?b=c HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
@@ -280,6 +280,79 @@ async fn an_answer_that_says_close_is_the_last() {
         (ending, heard.matches("200 OK").count(), heard.matches("connection: close").count()),
         (Ending::Over, 1, 1)
     );
+}
+
+/// A body of one long piece that says when it is gone.
+struct Noted(Option<Bytes>, Arc<Mutex<bool>>);
+
+impl Body for Noted {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.get_mut().0.take().map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        *self.1.lock().unwrap() = true;
+    }
+}
+
+#[tokio::test]
+async fn the_books_of_an_answer_are_closed_before_its_last_piece_is_taken() {
+    let (mut client, mut inbox) = inbox(1_000);
+    client.write_all(PLAIN.as_bytes()).await.unwrap();
+    let is_gone = Arc::new(Mutex::new(false));
+    let serving = inbox.run(|_| {
+        std::future::ready(Response::new(Noted(Some(vec![b'x'; 50_000].into()), Arc::clone(&is_gone))))
+    });
+    let reading = async {
+        let mut heard = vec![0; 500];
+        client.read_exact(&mut heard).await.unwrap();
+        assert!(*is_gone.lock().unwrap());
+        drop(client);
+    };
+    tokio::join!(serving, reading);
+}
+
+#[tokio::test]
+async fn half_a_head_has_its_time_whoever_reads_the_rest() {
+    let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(READ));
+    for half in [&*long, "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHo"] {
+        let (mut client, mut inbox) = inbox(ROOM);
+        let pulse = Arc::clone(&inbox.pulse);
+        let patience = Patience { head: Duration::from_millis(1), ..Patience::default() };
+        client.write_all(format!("{PLAIN}{half}").as_bytes()).await.unwrap();
+        let serve = |request| {
+            // What the gateway notes of each.
+            drop(pulse.begin(false));
+            drop(request);
+            std::future::ready(answered("ok"))
+        };
+        let until_cut = async {
+            while pulse.verdict(&patience) != Verdict::Cut {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let run = async {
+            inbox.run(serve).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = run => {}
+            cut = timeout(Duration::from_secs(5), until_cut) => cut.unwrap(),
+        }
+        drop(client);
+    }
 }
 
 /// What a server makes of `bytes`, request by request. The far end keeps still after them, and ends.
