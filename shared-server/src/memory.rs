@@ -16,7 +16,7 @@ use crate::telemetry::resident_bytes;
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// The resident memory from which on huge pages are worth their size, in bytes.
-const MUCH: i64 = 64 * 1_024 * 1_024;
+const MUCH: i64 = 96 * 1_024 * 1_024;
 /// What is taken and given back so that the allocator looks at what it could return, in bytes: enough to be a page of its own. It
 /// is never touched.
 const KNOCK: usize = 1_024 * 1_024;
@@ -64,9 +64,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_of_seventy_megabytes_is_large_and_one_of_sixty_is_not() {
-        assert!(is_much(70_000_000));
-        assert!(!is_much(60_000_000));
+    fn a_process_of_a_hundred_megabytes_is_large_and_one_of_half_as_many_is_not() {
+        assert!(is_much(100_000_000 + 700_000));
+        assert!(!is_much(50_000_000));
     }
 
     #[test]
