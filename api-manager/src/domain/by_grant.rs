@@ -70,7 +70,7 @@ impl ByGrant {
         let rare = Rare {
             family: (grant.lineage.family != grant.id).then_some(grant.lineage.family),
             revoked_at: grant.revoked_at,
-            subject: subject.name().is_none().then(|| grant.subject.as_str().into()),
+            subject: subject.is_elsewhere().then(|| grant.subject.as_str().into()),
         };
         Self {
             terms: Arc::new(terms),

@@ -137,21 +137,24 @@ impl Pulse {
     fn gives_up(&self) {
         let abandoned = self.abandoned.fetch_add(1, Ordering::Relaxed) + 1;
         if abandoned >= MOST_ABANDONED && abandoned * 2 > self.begun.load(Ordering::Relaxed) {
-            warn!(peer = self.peer.to_string().as_str(); "a client gives up its requests and is cut");
-            self.tell(Verdict::Cut);
+            // Once: what it has under way is given up with it.
+            if self.tell(Verdict::Cut) {
+                warn!(peer = self.peer.to_string().as_str(); "a client gives up its requests and is cut");
+            }
         }
     }
 
-    /// Tells whoever drives the connection what is to be done with it.
-    pub fn tell(&self, verdict: Verdict) {
+    /// Tells whoever drives the connection what is to be done with it; whether that is news.
+    pub fn tell(&self, verdict: Verdict) -> bool {
         if verdict == Verdict::Keep {
-            return;
+            return false;
         }
         if self.retired_at.load(Ordering::Relaxed) == 0 {
             self.retired_at.store(self.now(), Ordering::Relaxed);
         }
-        self.news.fetch_max(verdict as u8, Ordering::Release);
+        let before = self.news.fetch_max(verdict as u8, Ordering::Release);
         self.driver.wake();
+        before < verdict as u8
     }
 
     /// Whether the connection is to end with the request that it is with.
@@ -160,17 +163,19 @@ impl Pulse {
         self.retired_at.load(Ordering::Relaxed) != 0
     }
 
-    /// What is to be done with the connection, once that is something.
+    /// What is to be done with the connection, once that is something: to retire is heard once, to be cut for good.
     pub fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        const KEEP: u8 = Verdict::Keep as u8;
+        const RETIRE: u8 = Verdict::Retire as u8;
         self.driver.register(cx.waker());
         // Nearly always nothing: a look costs less than an exchange.
-        if self.news.load(Ordering::Acquire) == Verdict::Keep as u8 {
+        if self.news.load(Ordering::Acquire) == KEEP {
             return Poll::Pending;
         }
-        match self.news.swap(Verdict::Keep as u8, Ordering::Acquire) {
-            1 => Poll::Ready(Verdict::Retire),
-            0 => Poll::Pending,
-            _ => Poll::Ready(Verdict::Cut),
+        match self.news.compare_exchange(RETIRE, KEEP, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => Poll::Ready(Verdict::Retire),
+            Err(KEEP) => Poll::Pending,
+            Err(_) => Poll::Ready(Verdict::Cut),
         }
     }
 
@@ -250,5 +255,25 @@ impl Drop for InFlight {
         let ended = self.ended.unwrap_or_else(Instant::now);
         self.pulse.idle_since.store(self.pulse.at(ended), Ordering::Relaxed);
         self.pulse.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn to_retire_is_heard_once_and_to_be_cut_is_news_once_and_stays() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let pulse = Pulse::new(address, address, "http", None);
+        let hears = || pulse.poll_told(&mut Context::from_waker(Waker::noop()));
+        assert!(hears().is_pending() && !pulse.tell(Verdict::Keep) && hears().is_pending());
+        assert!(pulse.tell(Verdict::Retire) && !pulse.tell(Verdict::Retire));
+        assert_eq!((hears(), hears()), (Poll::Ready(Verdict::Retire), Poll::Pending));
+        assert!(pulse.tell(Verdict::Cut) && !pulse.tell(Verdict::Cut) && !pulse.tell(Verdict::Retire));
+        assert_eq!((hears(), hears()), (Poll::Ready(Verdict::Cut), Poll::Ready(Verdict::Cut)));
+        assert!(!pulse.tell(Verdict::Cut));
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use super::connection::{Patience, Pulse, Socket, Verdict};
-use super::inbound::{Ending, Inbox};
+use super::inbound::{Ending, Inbound, Inbox};
 use super::listener::Phase;
 use super::service::serve;
 use super::streams::Streams;
@@ -49,9 +49,9 @@ where
         loop {
             match until_told(&pulse, run.as_mut()).await {
                 Step::Ended(ending) => break ending,
+                Step::Told(Verdict::Cut) => return,
                 // It sees that for itself.
-                Step::Retire => {}
-                Step::Cut => return,
+                Step::Told(_) => {}
             }
         }
     };
@@ -72,7 +72,7 @@ where
         let (pulse, berth) = (Arc::clone(&pulse), Arc::clone(&berth));
         service_fn(move |request: hyper::Request<_>| {
             let (gateway, pulse, berth) = (Arc::clone(&gateway), Arc::clone(&pulse), Arc::clone(&berth));
-            async move { Ok::<_, Infallible>(serve(gateway, pulse, berth, request.map(From::from)).await) }
+            async move { Ok::<_, Infallible>(serve(gateway, pulse, berth, request.map(Inbound::Right)).await) }
         })
     };
     if pulse.retires() {
@@ -98,14 +98,12 @@ where
     }
 }
 
-/// What is to be done with whatever drives a connection.
+/// How far whatever drives a connection came.
 enum Step<T> {
-    /// It has ended.
+    /// To its end.
     Ended(T),
-    /// It may finish what it is with.
-    Retire,
-    /// It is cut.
-    Cut,
+    /// Until there was something to be done with it.
+    Told(Verdict),
 }
 
 /// Drives until it ends or there is something to be done with it.
@@ -114,10 +112,7 @@ async fn until_told<F: Future>(pulse: &Pulse, mut driven: Pin<&mut F>) -> Step<F
         if let Poll::Ready(ended) = driven.as_mut().poll(cx) {
             return Poll::Ready(Step::Ended(ended));
         }
-        pulse.poll_told(cx).map(|verdict| match verdict {
-            Verdict::Keep | Verdict::Retire => Step::Retire,
-            Verdict::Cut => Step::Cut,
-        })
+        pulse.poll_told(cx).map(Step::Told)
     })
     .await
 }
@@ -137,8 +132,8 @@ where
                 }
                 return true;
             }
-            Step::Retire => retire(connection.as_mut()),
-            Step::Cut => return false,
+            Step::Told(Verdict::Cut) => return false,
+            Step::Told(_) => retire(connection.as_mut()),
         }
     }
 }

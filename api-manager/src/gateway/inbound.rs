@@ -6,7 +6,6 @@
 //! whatever was read and not served, and stays there. So there is one place that knows all of HTTP/1.1, and this one, which knows
 //! little of it, never has to guess.
 
-mod body;
 mod date;
 mod head;
 mod outgoing;
@@ -24,10 +23,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::{Pulse, Socket};
-pub use body::Inbound;
 use head::Heard;
 use outgoing::Outbox;
 use reply::Framing;
@@ -39,6 +39,10 @@ thread_local! {
     /// Where a thread reads to. A connection that waits for its next request holds no memory for it.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
+
+/// The body of a client's request: one that came with the head, or none, on the left; one that is on its way, by hyper, on the
+/// right.
+pub type Inbound = Either<Full<Bytes>, Incoming>;
 
 /// How it ended here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,19 +184,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
         let mut framing = reply::write(&mut out.buffer, &parts, (is_head, goes_on), &body);
         while framing != Framing::Over {
             let frame = poll_fn(|cx| self.poll_frame(cx, &mut body, &mut out)).await?;
-            framing.pass(frame, &mut out).map_err(|_| Broken)?;
+            framing.pass(frame, &mut out)?;
             if framing != Framing::Over && body.is_end_stream() {
-                framing.pass(None, &mut out).map_err(|_| Broken)?;
+                framing.pass(None, &mut out)?;
             }
             // The last piece waits until the books are closed.
             if framing != Framing::Over && out.is_full() {
-                poll_fn(|cx| out.poll_write(&mut self.socket, cx)).await.map_err(|_| Broken)?;
+                self.send(&mut out).await?;
             }
         }
         // Its books are closed before anybody can have the whole answer.
         drop(body);
-        poll_fn(|cx| out.poll_write(&mut self.socket, cx)).await.map_err(|_| Broken)?;
+        self.send(&mut out).await?;
         Ok(goes_on)
+    }
+
+    /// Sends all that is in `out`.
+    async fn send(&mut self, out: &mut Outbox) -> Result<(), Broken> {
+        poll_fn(|cx| out.poll_write(&mut self.socket, cx)).await.map_err(|_| Broken)
     }
 
     /// The next frame of `body`. While there is none, what there is goes out.

@@ -119,7 +119,7 @@ pub async fn serve(
 /// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,
 /// it is not.
 async fn is_soon_over(request: Request<Inbound>) -> bool {
-    if matches!(request.body(), Inbound::Whole(_)) {
+    if matches!(request.body(), Inbound::Left(_)) {
         return true;
     }
     let is_short = request.body().size_hint().upper().is_some_and(|length| length <= SHORT_BODY);

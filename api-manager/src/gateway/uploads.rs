@@ -204,7 +204,7 @@ impl Body for Upload {
             }
             Some(Err(why)) => {
                 progress.fate.store(2, Ordering::Release);
-                Some(Err(why.into()))
+                Some(Err(why))
             }
             None => None,
         })

@@ -45,6 +45,12 @@ impl Subject {
         Self { bytes, kind }
     }
 
+    /// Whether it could not be kept here.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.kind == Kind::Elsewhere
+    }
+
     /// The name; `None` where it is elsewhere.
     #[must_use]
     pub fn name(&self) -> Option<Cow<'_, str>> {

@@ -78,7 +78,7 @@ fn take(bytes: &Bytes, end: usize, parsed: &httparse::Request<'_, '_>) -> Option
     } else {
         bytes.get(end..length).map(|body| bytes.slice_ref(body))?
     };
-    let mut request = Request::new(Inbound::Whole(Full::new(body)));
+    let mut request = Request::new(Inbound::Left(Full::new(body)));
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;

@@ -9,12 +9,8 @@ use http::response::Parts;
 use http_body::{Body, Frame};
 use shared_claims::clock::Clock;
 
-use super::date;
 use super::outgoing::Outbox;
-
-/// A body that does not keep the promise of its head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Short;
+use super::{Broken, date};
 
 /// Where the sending of a body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +126,7 @@ impl Framing {
     ///
     /// # Errors
     /// It ends before it should.
-    pub fn pass(&mut self, frame: Option<Frame<Bytes>>, out: &mut Outbox) -> Result<(), Short> {
+    pub fn pass(&mut self, frame: Option<Frame<Bytes>>, out: &mut Outbox) -> Result<(), Broken> {
         match frame.map(Frame::into_data) {
             Some(Ok(data)) => self.data(data, out),
             // What follows trailers is the end.
@@ -162,9 +158,9 @@ impl Framing {
         }
     }
 
-    fn end(&mut self, out: &mut Outbox) -> Result<(), Short> {
+    fn end(&mut self, out: &mut Outbox) -> Result<(), Broken> {
         match self {
-            Self::Length(_) => return Err(Short),
+            Self::Length(_) => return Err(Broken),
             Self::Chunks => out.end().extend_from_slice(b"0\r\n\r\n"),
             Self::Over => {}
         }

@@ -280,43 +280,25 @@ async fn an_answer_that_says_close_is_the_last() {
     );
 }
 
-/// A body of one long piece that says when it is gone.
-struct Noted(Option<Bytes>, Arc<Mutex<bool>>);
-
-impl Body for Noted {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.get_mut().0.take().map(|data| Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl Drop for Noted {
-    fn drop(&mut self) {
-        *self.1.lock().unwrap() = true;
-    }
-}
-
 #[tokio::test]
 async fn the_books_of_an_answer_are_closed_before_its_last_piece_is_taken() {
     let (mut client, mut inbox) = inbox(1_000);
     client.write_all(PLAIN.as_bytes()).await.unwrap();
-    let is_gone = Arc::new(Mutex::new(false));
-    let serving = inbox.run(|_| {
-        std::future::ready(Response::new(Noted(Some(vec![b'x'; 50_000].into()), Arc::clone(&is_gone))))
+    let held = Arc::new(());
+    let books = Arc::downgrade(&held);
+    let frames = stream::iter([Bytes::from(vec![b'x'; 50_000])]).map(move |piece| {
+        // The body has these for as long as there is one.
+        drop(Arc::clone(&held));
+        Ok::<_, Infallible>(Frame::data(piece))
     });
+    let mut response = Response::new(StreamBody::new(frames));
+    response.headers_mut().insert(CONTENT_LENGTH, "50000".parse().unwrap());
+    let response = RefCell::new(Some(response));
+    let serving = inbox.run(|_| std::future::ready(response.take().unwrap()));
     let reading = async {
         let mut heard = vec![0; 500];
         client.read_exact(&mut heard).await.unwrap();
-        assert!(*is_gone.lock().unwrap());
+        assert!(books.upgrade().is_none());
         drop(client);
     };
     tokio::join!(serving, reading);

@@ -33,7 +33,7 @@ async fn made_of(bytes: &[u8], through_inbox: bool) -> Vec<String> {
     });
     if !through_inbox || inbox.run(see).await == Ending::HandOver {
         let service = service_fn(|request: Request<hyper::body::Incoming>| {
-            let response = see(request.map(Inbound::from));
+            let response = see(request.map(Inbound::Right));
             async move { Ok::<_, Infallible>(response.await) }
         });
         let serving = http1::Builder::new()
