@@ -102,7 +102,7 @@ pub async fn serve(
     }
     let ledger = Ledger::open(
         gateway.usage.clone(),
-        route,
+        route.map(|route| route.tally.clone()),
         response.status(),
         (started, account),
         request_id,

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 
 use super::connection::InFlight;
 use super::cores::PerCore;
-use super::route::Route;
 use super::uploads::Progress;
 use super::upstream::attempts::Lease;
 use crate::app::App;
@@ -104,8 +103,8 @@ pub struct Account {
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
 pub struct Ledger {
     usage: Usage,
-    /// Whose call it is, where it reached an API.
-    route: Option<Arc<Route>>,
+    /// Where it is counted, where it reached an API. Not the route: a stream would hold what a table has long replaced.
+    tally: Option<Tally>,
     status: StatusCode,
     started: Instant,
     request_id: HeaderValue,
@@ -125,7 +124,7 @@ impl Ledger {
     #[must_use]
     pub fn open(
         usage: Usage,
-        route: Option<Arc<Route>>,
+        tally: Option<Tally>,
         status: StatusCode,
         (started, account): (Instant, Account),
         request_id: HeaderValue,
@@ -135,7 +134,7 @@ impl Ledger {
         let own = started.elapsed().saturating_sub(elsewhere);
         Self {
             usage,
-            route,
+            tally,
             status,
             started,
             request_id,
@@ -151,7 +150,7 @@ impl Ledger {
     }
 
     fn tally(&self) -> &Tally {
-        self.route.as_ref().map_or(&self.usage.0.nowhere, |route| &route.tally)
+        self.tally.as_ref().unwrap_or(&self.usage.0.nowhere)
     }
 
     /// Keeps the request's place at its backend until the entry is closed.
