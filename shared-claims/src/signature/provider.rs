@@ -147,6 +147,9 @@ fn sign(key: &PKey<Private>, algorithm: Algorithm, message: &[u8]) -> Result<Vec
     if let Some(half) = algorithm.ecdsa_half() {
         return sign_ecdsa(key, half, message);
     }
+    if algorithm == Algorithm::RS256 {
+        return sign_rs256(key, message);
+    }
     let mut signer = Signer::new(algorithm.digest(), key)?;
     if algorithm.is_pss() {
         signer.set_rsa_padding(Padding::PKCS1_PSS)?;
@@ -154,6 +157,28 @@ fn sign(key: &PKey<Private>, algorithm: Algorithm, message: &[u8]) -> Result<Vec
         signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
     }
     signer.sign_oneshot_to_vec(message)
+}
+
+/// `DigestInfo` of a SHA-256 digest, up to the digest (RFC 8017, section 9.2, note 1).
+const SHA256_INFO: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+    0x04, 0x20,
+];
+
+/// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2.1): padding and private key operation are OpenSSL's. Its `Signer`
+/// would make a context for each signature, and copy it before it is used.
+fn sign_rs256(key: &PKey<Private>, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    let key = key.rsa()?;
+    let mut hash = Sha256::new();
+    hash.update(message);
+    let mut info = [0; SHA256_INFO.len() + 32];
+    let (head, digest) = info.split_at_mut(SHA256_INFO.len());
+    head.copy_from_slice(&SHA256_INFO);
+    digest.copy_from_slice(&hash.finish());
+    let mut signature = vec![0; usize::try_from(key.size()).unwrap_or_default()];
+    let length = key.private_encrypt(&info, &mut signature, Padding::PKCS1)?;
+    signature.truncate(length);
+    Ok(signature)
 }
 
 /// `r` and `s` as OpenSSL computes them. Its `Signer` would make a context for each signature, look the digest up by name
@@ -204,4 +229,30 @@ fn verify(
     let s = openssl::bn::BigNum::from_slice(s)?;
     let der = EcdsaSig::from_private_components(r, s)?.to_der()?;
     verifier.verify_oneshot(&der, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::hash::MessageDigest;
+    use openssl::rsa::Rsa;
+
+    use super::*;
+
+    #[test]
+    fn rs256_is_what_openssls_own_signer_makes_for_keys_of_any_size() {
+        for bits in [2_048, 3_072] {
+            let key = PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap();
+            for message in [&b""[..], b"header.claims", &[7; 5_000]] {
+                let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
+                let theirs = signer.sign_oneshot_to_vec(message).unwrap();
+                assert_eq!(sign(&key, Algorithm::RS256, message).unwrap(), theirs, "{bits} bits");
+            }
+        }
+    }
+
+    #[test]
+    fn rs256_with_a_key_of_another_kind_is_an_error() {
+        let key = PKey::generate_ed25519().unwrap();
+        assert!(sign(&key, Algorithm::RS256, b"header.claims").is_err());
+    }
 }
