@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::client::{Call, Http};
 use e2e::world::ADMIN_PASSWORD;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::scale::with_apis;
@@ -46,16 +46,21 @@ pub async fn run(run: &Run) -> Outcome {
     });
     let flow = flow.on(&server.gateway_http);
 
+    let swapper = Arc::new(Swapper::of(&server).await);
     let mut comparison = Comparison::new(format!("{rate} requests/s offered"));
     let mut changes = Vec::new();
     for round in 1..=run.rounds {
         comparison.add(REST, run.sample(server.process(), Load::Flow(flow.clone())).await);
         let (stop, stopped) = oneshot::channel();
-        let swapper = tokio::spawn(swap(Swapper::of(&server).await, stopped));
+        let swapper = tokio::spawn(swap(Arc::clone(&swapper), stopped));
         comparison.add(SWAPPING, run.sample(server.process(), Load::Flow(flow.clone())).await);
         let _ = stop.send(());
         changes.push(swapper.await.expect("the changes do not panic"));
-        eprintln!("swaps: round {round} done");
+        let last = |name| comparison.figures(name, |sample| sample.p99).last().copied().unwrap_or(f64::NAN);
+        let (rest, swapping) = (last(REST), last(SWAPPING));
+        eprintln!(
+            "swaps: round {round}: p99 {rest:.2} ms at rest, {swapping:.2} ms with changes, at {rate}/s"
+        );
     }
     outcome.tables.push(table(&changes));
 
@@ -107,37 +112,53 @@ fn table(changes: &[Changes]) -> Table {
     table
 }
 
-/// The APIs that are replaced in turn: their URLs.
+/// The APIs that are replaced in turn.
 struct Swapper {
     http: Http,
-    urls: Vec<String>,
+    apis: Vec<Api>,
+}
+
+/// One of them as it is now, so that nobody has to ask before a change.
+struct Api {
+    url: String,
+    now: Mutex<(String, serde_json::Value)>,
 }
 
 impl Swapper {
     async fn of(server: &Server) -> Self {
         let (http, rest) = (Http::new(), format!("{}/api/v1/apis", server.rest));
-        let listed = http.send(Call::get(format!("{rest}?limit=100")).basic("admin", ADMIN_PASSWORD)).await;
-        let listed = listed.expect(200).json();
+        let get = |url: String| http.send(Call::get(url).basic("admin", ADMIN_PASSWORD));
+        let listed = get(format!("{rest}?limit=100")).await.expect(200).json();
         let items = listed.get("items").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-        let ids = items.iter().filter_map(|item| item.get("id")?.as_str());
-        Self { urls: ids.map(|id| format!("{rest}/{id}")).collect(), http }
+        let mut apis = Vec::new();
+        for id in items.iter().filter_map(|item| item.get("id")?.as_str()) {
+            let url = format!("{rest}/{id}");
+            let found = get(url.clone()).await.expect(200);
+            apis.push(Api { url, now: Mutex::new((found.header("etag").to_owned(), found.json())) });
+        }
+        Self { apis, http }
     }
 
     /// Replaces the API of a number by itself with another description.
     async fn change(&self, number: usize) -> Option<f64> {
-        let url = self.urls.get(number % self.urls.len())?;
-        let found = self.http.try_send(Call::get(url).basic("admin", ADMIN_PASSWORD)).await.ok()?;
-        let mut api = found.json();
-        api.as_object_mut()?.insert("description".to_owned(), json!(format!("change {number}")));
+        let api = self.apis.get(number % self.apis.len())?;
+        // Whoever comes after a change that takes long waits for it.
+        let mut now = api.now.lock().await;
+        let (etag, document) = &mut *now;
+        document.as_object_mut()?.insert("description".to_owned(), json!(format!("change {number}")));
+        let put = Call::put(&api.url).header("if-match", etag.as_str()).json(document);
         let began = Instant::now();
-        let put = Call::put(url).header("if-match", found.header("etag")).json(&api);
         let answer = self.http.try_send(put.basic("admin", ADMIN_PASSWORD)).await.ok()?;
-        (answer.status == 200).then(|| began.elapsed().as_secs_f64() * 1e3)
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        if answer.status != 200 {
+            return None;
+        }
+        *now = (answer.header("etag").to_owned(), answer.json());
+        Some(took)
     }
 }
 
-async fn swap(swapper: Swapper, mut stopped: oneshot::Receiver<()>) -> Changes {
-    let swapper = Arc::new(swapper);
+async fn swap(swapper: Arc<Swapper>, mut stopped: oneshot::Receiver<()>) -> Changes {
     let (began, mut ticks) = (Instant::now(), interval(EVERY));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut under_way = Vec::new();
