@@ -173,24 +173,27 @@ impl Definition {
 }
 
 /// One thing that may be called.
+///
+/// In memory as written: what the gateway asks of every call is in the first two lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Operation {
-    /// The method in upper case, or `*` for any.
-    pub method: String,
-    /// A path below the API that begins with `/`; may end in `/*`, and holds `{name}` for one segment.
-    pub path: String,
-    /// Any one of these scopes will do; none means that no scope is asked for.
-    pub scopes: ScopeSet,
     /// Who may call.
     pub auth: OperationAuth,
+    /// Whether and how its answers are kept.
+    pub cache: Option<Caching>,
+    /// Any one of these scopes will do; none means that no scope is asked for.
+    pub scopes: ScopeSet,
     /// The tier whose limit all callers of the operation share.
     pub tier: Option<String>,
     /// The path that the backend sees instead, with the names of `path`.
     pub rewrite: Option<String>,
+    /// The method in upper case, or `*` for any.
+    pub method: String,
+    /// A path below the API that begins with `/`; may end in `/*`, and holds `{name}` for one segment.
+    pub path: String,
     /// What is changed of its messages, after what is changed of all messages of the API.
     pub transforms: Transforms,
-    /// Whether and how its answers are kept.
-    pub cache: Option<Caching>,
 }
 
 impl Operation {

@@ -230,8 +230,9 @@ impl<'a> Call<'a> {
     ) -> Result<Option<Standing>, Refusal> {
         let subscription = subscriber.and_then(|subscriber| subscriber.at(route.id)?.limited.as_ref());
         let application = subscriber.and_then(|subscriber| subscriber.limited.as_ref());
-        let (of_operation, of_api) = (route.shared.of(operation), route.shared.api.as_ref());
-        let limits = [subscription, application, of_operation, of_api, route.max_tps.as_ref()];
+        let (of_operation, of_api) =
+            route.shared.as_ref().map_or((None, None), |shared| shared.of(operation));
+        let limits = [subscription, application, of_operation, of_api, route.max_tps.as_deref()];
         take_all(limits.into_iter().flatten(), self.gateway.buckets.now(), now).map_err(Refusal::Throttled)
     }
 }

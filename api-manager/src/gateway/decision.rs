@@ -119,6 +119,7 @@ pub fn try_decide(
     let table = gateway.table.load();
     let found = table.find(&asked.path).filter(|found| found.route.is_in_service());
     let found = found.ok_or(Refusal::NotFound)?;
+    found.route.touch();
     let place = route.insert(Arc::clone(found.route));
     if place.state == State::Blocked {
         return Err(Refusal::ApiBlocked);

@@ -75,6 +75,8 @@ pub async fn forward(
     mut request: Request<Inbound>,
 ) -> Result<(Response<Outgoing>, Lease), Refusal> {
     let Way { route, key_type, websocket, request_id, .. } = way;
+    // Read before the backend is waited for: after that it is not at hand any more.
+    let idle = Duration::from_millis(route.timeouts.idle.max(1).into());
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
     let mut body = Some(body).filter(|body| !body.is_end_stream());
@@ -93,8 +95,8 @@ pub async fn forward(
             Ok(answer) => {
                 attempts.answered(&attempt, answer.response.status());
                 let response = match upgrade.filter(|_| answer.response.status().is_informational()) {
-                    Some(client) => join(answer.response, client, route, request_id),
-                    None => relay(answer, route, request_id, progress),
+                    Some(client) => join(answer.response, client, idle, request_id),
+                    None => relay(answer, idle, request_id, progress),
                 };
                 return Ok((response, attempt.lease));
             }
@@ -190,7 +192,7 @@ async fn exchange(
 fn join(
     mut response: Response<Theirs>,
     client: OnUpgrade,
-    route: &Route,
+    idle: Duration,
     request_id: &HeaderValue,
 ) -> Response<Outgoing> {
     let backend = hyper::upgrade::on(&mut response);
@@ -200,17 +202,13 @@ fn join(
     websocket::upgrade(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    parts.extensions.insert(Ends { client, backend, idle: idle(route) });
+    parts.extensions.insert(Ends { client, backend, idle });
     Response::from_parts(parts, Outgoing::full(String::new()))
-}
-
-fn idle(route: &Route) -> Duration {
-    Duration::from_millis(route.timeouts.idle.max(1).into())
 }
 
 fn relay(
     Answer { response, shows_its_end }: Answer,
-    route: &Route,
+    idle: Duration,
     request_id: &HeaderValue,
     upload: Option<Arc<Progress>>,
 ) -> Response<Outgoing> {
@@ -225,7 +223,7 @@ fn relay(
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(http::header::CONTENT_LENGTH);
     }
-    let body = Outgoing::relayed(body, idle(route), upload).showing_its_end(shows_its_end);
+    let body = Outgoing::relayed(body, idle, upload).showing_its_end(shows_its_end);
     Response::from_parts(parts, body)
 }
 

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use shared_claims::clock::UnixTime;
 use uuid::Uuid;
 
-use super::headers::ASSERTION;
 use super::refusal::Refusal;
 use super::routes::Route;
 use super::subscribers::{Right, Subscriber};
@@ -46,11 +45,10 @@ impl Told {
     }
 }
 
-/// The header in which an API's backend hears it.
+/// The header in which an API's backend hears it, where it names one.
 #[must_use]
-pub fn header_of(definition: &Definition) -> HeaderName {
-    let named = definition.backend_jwt_header.as_ref();
-    named.and_then(|name| HeaderName::try_from(name).ok()).unwrap_or(ASSERTION)
+pub fn header_of(definition: &Definition) -> Option<HeaderName> {
+    HeaderName::try_from(definition.backend_jwt_header.as_ref()?).ok()
 }
 
 /// The JWTs that are good for another call.

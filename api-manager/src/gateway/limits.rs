@@ -40,12 +40,32 @@ pub enum Key {
     Api(ApiId),
 }
 
-impl Key {
+/// The kinds of [`Key`]s: of a limit that is spent nothing else is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Application,
+    Subscription,
+    Operation,
+    ApiTier,
+    Api,
+}
+
+impl Kind {
+    fn of(key: Key) -> Self {
+        match key {
+            Key::Application(_) => Self::Application,
+            Key::Subscription(..) => Self::Subscription,
+            Key::Operation(..) => Self::Operation,
+            Key::ApiTier(_) => Self::ApiTier,
+            Key::Api(_) => Self::Api,
+        }
+    }
+
     /// Whether other people's calls count as well.
     fn is_shared(self) -> bool {
         match self {
-            Self::Application(_) | Self::Subscription(..) => false,
-            Self::Operation(..) | Self::ApiTier(_) | Self::Api(_) => true,
+            Self::Application | Self::Subscription => false,
+            Self::Operation | Self::ApiTier | Self::Api => true,
         }
     }
 }
@@ -74,16 +94,16 @@ impl Buckets {
     pub fn by_tier(&self, key: Key, limit: Option<&Limit>) -> Option<Limited> {
         let limit = limit?;
         let is_burst = limit.burst.is_some_and(|burst| burst < limit.requests);
-        Some(Limited { key, rate: Rate::of(limit), most: limit.requests, is_burst, bucket: self.bucket(key) })
+        let (kind, rate, bucket) = (Kind::of(key), Rate::of(limit), self.bucket(key));
+        Some(Limited { kind, rate, most: limit.requests, is_burst, bucket })
     }
 
     /// The API's bucket.
     #[must_use]
     pub fn by_max_tps(&self, api: ApiId, max_tps: Option<u32>) -> Option<Limited> {
         let most = max_tps?;
-        let key = Key::Api(api);
-        let bucket = self.bucket(key);
-        Some(Limited { key, rate: Rate::per_second(most), most, is_burst: false, bucket })
+        let bucket = self.bucket(Key::Api(api));
+        Some(Limited { kind: Kind::Api, rate: Rate::per_second(most), most, is_burst: false, bucket })
     }
 
     fn bucket(&self, key: Key) -> Arc<Bucket> {
@@ -99,10 +119,11 @@ impl Buckets {
     }
 }
 
-/// A bucket with the rate that it has now.
+/// A bucket with the rate that it has now. Small, for there are as many as subscriptions, and each call of another API reads
+/// one that is not at hand.
 #[derive(Clone)]
 pub struct Limited {
-    key: Key,
+    kind: Kind,
     rate: Rate,
     /// What the headers name as the limit.
     most: u32,
@@ -132,7 +153,7 @@ pub fn take_all<'l>(
             Ok(remaining) => {
                 let tighter = tightest.is_none_or(|standing| remaining.tokens < standing.remaining);
                 // How busy an API is with other people's calls is not the caller's business.
-                if tighter && !limited.key.is_shared() {
+                if tighter && !limited.kind.is_shared() {
                     tightest = Some(Standing::of(limited, remaining));
                 }
             }
@@ -149,7 +170,7 @@ impl Limited {
     fn refuse(&self, RetryAfter(wait): RetryAfter, wall: UnixTime) -> Throttled {
         let seconds = seconds(wait);
         let next = wall.plus(i64::try_from(seconds).unwrap_or(i64::MAX));
-        Throttled { key: self.key, is_burst: self.is_burst, most: self.most, seconds, next }
+        Throttled { kind: self.kind, is_burst: self.is_burst, most: self.most, seconds, next }
     }
 }
 
@@ -199,7 +220,7 @@ fn tell(headers: &mut HeaderMap, most: u32, remaining: u64, reset: u64) {
 /// A limit is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttled {
-    key: Key,
+    kind: Kind,
     is_burst: bool,
     most: u32,
     seconds: u64,
@@ -210,9 +231,9 @@ impl Throttled {
     /// 429, or 503 where it is the API and not the caller who is too busy.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self.key {
-            Key::Api(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Key::Application(_) | Key::Subscription(..) | Key::Operation(..) | Key::ApiTier(_) => {
+        match self.kind {
+            Kind::Api => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Application | Kind::Subscription | Kind::Operation | Kind::ApiTier => {
                 StatusCode::TOO_MANY_REQUESTS
             }
         }
@@ -221,26 +242,26 @@ impl Throttled {
     /// A stable word for logs and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        match self.key {
-            Key::Application(_) => "application_limit",
-            Key::Subscription(..) => "subscription_limit",
-            Key::Operation(..) => "operation_limit",
-            Key::ApiTier(_) => "api_limit",
-            Key::Api(_) => "api_max_tps",
+        match self.kind {
+            Kind::Application => "application_limit",
+            Kind::Subscription => "subscription_limit",
+            Kind::Operation => "operation_limit",
+            Kind::ApiTier => "api_limit",
+            Kind::Api => "api_max_tps",
         }
     }
 
     /// Code, message and description of the body.
     #[must_use]
     pub fn words(&self) -> (&'static str, &'static str, String) {
-        let (code, message) = match (self.key, self.is_burst) {
-            (Key::Application(_), false) => ("900803", "Message throttled out"),
-            (Key::Application(_), true) => ("900809", "Message throttled out"),
-            (Key::Subscription(..), false) => ("900804", "Message throttled out"),
-            (Key::Subscription(..), true) => ("900807", "Message throttled out"),
-            (Key::Operation(..), _) => ("900802", "Message throttled out"),
-            (Key::ApiTier(_), _) => ("900800", "Message throttled out"),
-            (Key::Api(_), _) => return ("900801", "API Limit Reached", BUSY.to_owned()),
+        let (code, message) = match (self.kind, self.is_burst) {
+            (Kind::Application, false) => ("900803", "Message throttled out"),
+            (Kind::Application, true) => ("900809", "Message throttled out"),
+            (Kind::Subscription, false) => ("900804", "Message throttled out"),
+            (Kind::Subscription, true) => ("900807", "Message throttled out"),
+            (Kind::Operation, _) => ("900802", "Message throttled out"),
+            (Kind::ApiTier, _) => ("900800", "Message throttled out"),
+            (Kind::Api, _) => return ("900801", "API Limit Reached", BUSY.to_owned()),
         };
         let next = self.next_access_time();
         (code, message, format!("You have exceeded your quota .You can access API after {next}"))
@@ -262,7 +283,7 @@ impl Throttled {
     /// `Retry-After` and where the caller stands.
     pub fn tell(&self, headers: &mut HeaderMap) {
         headers.insert(RETRY_AFTER, HeaderValue::from(self.seconds));
-        if !matches!(self.key, Key::Api(_)) {
+        if !matches!(self.kind, Kind::Api) {
             tell(headers, self.most, 0, self.seconds);
         }
     }

@@ -151,7 +151,7 @@ pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>
     let mut writer = Writer::begin(&head.method, &address.target(way.rest, way.query))?;
     for (name, value) in &head.headers {
         let is_others =
-            *name == route.assertion_header || trace::is_part(name) || websocket::is_part(name.as_str());
+            name == route.assertion_header() || trace::is_part(name) || websocket::is_part(name.as_str());
         if goes_on(name.as_str(), route.forward_authorization) && !is_others {
             writer.line(name, value.as_bytes());
         }
@@ -159,7 +159,7 @@ pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>
     say(&way.hop, &address.host, way.request_id, |name, value| writer.line(name, value));
     way.trace.say(|name, value| writer.line(name, value));
     if let Some(assertion) = &way.assertion {
-        writer.line(&route.assertion_header, assertion.as_bytes());
+        writer.line(route.assertion_header(), assertion.as_bytes());
     }
     Some(writer.end(length))
 }
@@ -181,9 +181,9 @@ pub fn change(way: &Way<'_>, head: &mut Parts, address: &Address) {
     way.changes.request(&mut head.headers);
     // After the hop-by-hop headers are gone: `Connection: traceparent` must not cut a trace.
     way.trace.pass_on(&mut head.headers);
-    head.headers.remove(&route.assertion_header);
+    head.headers.remove(route.assertion_header());
     if let Some(assertion) = &way.assertion {
-        head.headers.insert(&route.assertion_header, assertion.clone());
+        head.headers.insert(route.assertion_header(), assertion.clone());
     }
     if way.websocket {
         websocket::upgrade(&mut head.headers);

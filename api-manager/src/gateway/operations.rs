@@ -4,9 +4,11 @@
 //! compared as the text they stand for, so that no escape makes a path match less than what the backend will read.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use http::Method;
+use smallvec::SmallVec;
 
 use super::path::decoded;
 use crate::domain::api::{Operation, OperationAuth};
@@ -15,14 +17,51 @@ use crate::domain::api::{Operation, OperationAuth};
 #[derive(Default)]
 pub struct Operations(Node);
 
+type Literals = HashMap<Box<str>, Node>;
+
+/// In memory as written: where nothing but `/*` is declared, `here` is not read.
 #[derive(Default)]
+#[repr(C)]
 struct Node {
-    literals: HashMap<Box<str>, Node>,
+    literals: Option<Box<Literals>>,
     /// `{name}`: one segment that is not empty.
     any: Option<Box<Node>>,
-    here: Vec<Arc<Operation>>,
     /// `/*`: whatever follows, also nothing.
-    below: Vec<Arc<Operation>>,
+    below: Methods,
+    here: Methods,
+}
+
+/// What is declared for one path. The methods are here and not only where the operations are, and the first of them right
+/// here: of thousands of APIs a processor has none at hand, and waits for each line of memory that it has to read.
+type Methods = SmallVec<[Declared; 1]>;
+
+struct Declared {
+    verb: Verb,
+    operation: Arc<Operation>,
+}
+
+/// A method, for its comparison with the one that is asked for.
+enum Verb {
+    Any,
+    Only(Method),
+    /// What is no method is nobody's.
+    Never,
+}
+
+impl Declared {
+    fn of(operation: &Operation) -> Self {
+        let verb = match operation.method.as_str() {
+            "*" => Verb::Any,
+            named => Method::from_bytes(named.as_bytes()).map_or(Verb::Never, Verb::Only),
+        };
+        Self { verb, operation: Arc::new(operation.clone()) }
+    }
+}
+
+impl Verb {
+    fn is(&self, asked: &Method) -> bool {
+        matches!(self, Self::Only(own) if own == asked)
+    }
 }
 
 /// Why no operation answers.
@@ -50,13 +89,19 @@ impl Operations {
                 } else if segment.starts_with('{') && segment.ends_with('}') {
                     node = node.any.get_or_insert_default();
                 } else {
-                    node = node.literals.entry(decoded(segment).into()).or_default();
+                    node = node.literals.get_or_insert_default().entry(decoded(segment).into()).or_default();
                 }
             }
             let list = if open { &mut node.below } else { &mut node.here };
-            list.push(Arc::new(operation.clone()));
+            list.push(Declared::of(operation));
         }
         Self(root)
+    }
+
+    /// As [`Route::touch`](super::route::Route::touch).
+    pub fn touch(&self) {
+        let all = self.0.below.first().or(self.0.here.first());
+        black_box(all.map(|declared| declared.operation.auth));
     }
 
     /// The operation for `method` at `rest`, which is empty or begins with a slash.
@@ -66,7 +111,7 @@ impl Operations {
     pub fn find(&self, method: &Method, rest: &str) -> Result<&Arc<Operation>, Undeclared> {
         let mut others = Others::default();
         let rest = rest.strip_prefix('/').filter(|rest| !rest.is_empty());
-        let found = self.0.find(method.as_str(), rest, &mut others);
+        let found = self.0.find(method, rest, &mut others);
         found.ok_or(if others.0.is_empty() { Undeclared::Path } else { Undeclared::Method(others.0) })
     }
 }
@@ -76,31 +121,33 @@ impl Operations {
 struct Others(BTreeSet<String>);
 
 impl Others {
-    fn pick<'o>(&mut self, operations: &'o [Arc<Operation>], method: &str) -> Option<&'o Arc<Operation>> {
-        let exact = operations.iter().find(|operation| operation.method == method);
-        let found = exact.or_else(|| operations.iter().find(|operation| operation.method == "*"));
+    fn pick<'o>(&mut self, methods: &'o [Declared], asked: &Method) -> Option<&'o Arc<Operation>> {
+        let exact = methods.iter().find(|declared| declared.verb.is(asked));
+        let found = exact.or_else(|| methods.iter().find(|declared| matches!(declared.verb, Verb::Any)));
         if found.is_none() {
-            self.0.extend(operations.iter().map(|operation| operation.method.clone()));
+            self.0.extend(methods.iter().map(|declared| declared.operation.method.clone()));
         }
-        found
+        found.map(|declared| &declared.operation)
     }
 }
 
 impl Node {
     /// Visits each node at most once: a node stands at one depth, and so meets one segment of the path.
-    fn find(&self, method: &str, rest: Option<&str>, others: &mut Others) -> Option<&Arc<Operation>> {
+    fn find(&self, method: &Method, rest: Option<&str>, others: &mut Others) -> Option<&Arc<Operation>> {
         let Some(rest) = rest else {
             return others.pick(&self.here, method).or_else(|| others.pick(&self.below, method));
         };
         let (segment, rest) =
             rest.split_once('/').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
         let text = decoded(segment);
-        let mut literal = self.literals.get(&*text).and_then(|node| node.find(method, rest, others));
+        let literals = self.literals.as_deref();
+        let find = |name: &str, others: &mut Others| literals?.get(name)?.find(method, rest, others);
+        let mut literal = find(&text, others);
         // Many servers cut path parameters off: to them `/admin;x` is `/admin`.
         if literal.is_none()
             && let Some((name, _)) = text.split_once(';')
         {
-            literal = self.literals.get(name).and_then(|node| node.find(method, rest, others));
+            literal = find(name, others);
         }
         let found = literal.or_else(|| match &self.any {
             Some(node) if !segment.is_empty() => node.find(method, rest, others),

@@ -160,7 +160,7 @@ impl ResponseCache {
             caching,
             request: headers.clone(),
             authorized: policy::is_authorized(headers, route.forward_authorization),
-            own: route.assertion_header.clone(),
+            own: route.assertion_header().clone(),
             asked_at: now.0,
         };
         missed(Plan::Keep(Box::new(wanted)), Some(said))

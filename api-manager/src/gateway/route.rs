@@ -1,5 +1,6 @@
 //! An API as the gateway needs it, compiled.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -7,6 +8,7 @@ use shared_claims::clock::UnixTime;
 
 use super::clients::{Client, Clients, Profile};
 use super::cors;
+use super::headers::ASSERTION;
 use super::identity::{self, Told};
 use super::limits::shared::Shared;
 use super::limits::{Buckets, Limited};
@@ -59,53 +61,56 @@ impl Place {
 }
 
 /// An API as the gateway needs it.
+///
+/// In memory as written: first what every call reads, and behind references what few APIs have. Of thousands of them none is
+/// at hand, and a call waits for each line of memory that it reads.
+#[repr(C)]
 pub struct Route {
     /// Its id.
     pub id: ApiId,
     /// Where it is in its life.
     pub state: State,
-    /// What may be called.
-    pub operations: Operations,
-    /// Where it answers.
-    pub place: Place,
-    /// What its backend hears of it with each call; `None` where it wants to hear nothing.
-    pub told: Option<Told>,
-    /// The header in which its backend hears it.
-    pub assertion_header: HeaderName,
-    /// The API's revision.
-    pub revision: i64,
-    /// Whether any of its operations has its answers kept.
-    pub keeps_answers: bool,
-    /// What is changed of its messages.
-    pub shapes: Shapes,
-    /// What it says to pages of other origins; `None` leaves that to the backend.
-    pub cors: Option<cors::Policy>,
-    /// What all its callers share.
-    pub shared: Shared,
-    /// What its backends can bear.
-    pub max_tps: Option<Limited>,
     /// How callers may prove who they are.
     pub security: Schemes,
     /// Whether the caller's `Authorization` is passed on.
     pub forward_authorization: bool,
-    /// How long the backend may take.
-    pub timeouts: Timeouts,
-    /// What connects to its backends.
-    pub client: Client,
-    /// What connects to them for WebSockets.
-    pub websockets: Client,
-    /// What they are spoken to in, but for WebSockets.
+    /// What its backends are spoken to in, but for WebSockets.
     pub protocol: Protocol,
     /// Whether examples answer in the place of its backends.
     pub mock: bool,
     /// Whether requests are judged by it.
     pub validates: bool,
-    /// What its OpenAPI document promises, where that is needed.
-    pub contract: Option<Arc<Contract>>,
+    /// Whether any of its operations has its answers kept.
+    pub keeps_answers: bool,
+    /// What it says to pages of other origins; `None` leaves that to the backend.
+    pub cors: Option<Box<cors::Policy>>,
     /// Where its calls are counted.
     pub tally: Tally,
+    /// What its backend hears of it with each call; `None` where it wants to hear nothing.
+    pub told: Option<Box<Told>>,
+    /// How long the backend may take.
+    pub timeouts: Timeouts,
+    /// What connects to its backends.
+    pub client: Client,
+    assertion_header: Option<Box<HeaderName>>,
+    /// What is changed of its messages.
+    pub shapes: Shapes,
+    /// What all its callers share, where they share anything.
+    pub shared: Option<Box<Shared>>,
+    /// What its backends can bear.
+    pub max_tps: Option<Box<Limited>>,
     production: Upstream,
+    /// What may be called.
+    pub operations: Operations,
     sandbox: Upstream,
+    /// What connects to its backends for WebSockets.
+    pub websockets: Client,
+    /// The API's revision.
+    pub revision: i64,
+    /// Where it answers.
+    pub place: Place,
+    /// What its OpenAPI document promises, where that is needed.
+    pub contract: Option<Arc<Contract>>,
 }
 
 impl Route {
@@ -124,15 +129,18 @@ impl Route {
             state: api.state,
             operations: Operations::compile(&definition.operations),
             place: Place::of(api),
-            cors: definition.cors.as_ref().map(|cors| cors::Policy::compile(cors, &definition.operations)),
+            cors: definition
+                .cors
+                .as_ref()
+                .map(|cors| cors::Policy::compile(cors, &definition.operations).into()),
             shared: Shared::compile(api, tiers, buckets),
-            max_tps: buckets.by_max_tps(api.id, definition.max_tps),
-            told: Told::of(api, revision),
+            max_tps: buckets.by_max_tps(api.id, definition.max_tps).map(Box::new),
+            told: Told::of(api, revision).map(Box::new),
             security: definition.security,
             mock: definition.mock,
             validates: definition.validate_requests,
             contract,
-            assertion_header: identity::header_of(definition),
+            assertion_header: identity::header_of(definition).map(Box::new),
             revision: api.revision,
             keeps_answers: definition.operations.iter().any(|operation| operation.cache.is_some()),
             shapes: Shapes::compile(definition),
@@ -141,10 +149,25 @@ impl Route {
             websockets: clients.get(Profile::of(definition).for_websockets()),
             client: clients.get(Profile::of(definition)),
             protocol: definition.transport.protocol,
-            tally: Tally::of(api),
+            tally: Tally::default(),
             production: upstreams.compile(api, KeyType::Production),
             sandbox: upstreams.compile(api, KeyType::Sandbox),
         }
+    }
+
+    /// Reads what a call will need, one beside the other, where the call would read it one after the other: for all of it a
+    /// processor waits as long as for one.
+    pub fn touch(&self) {
+        black_box(self.timeouts.idle);
+        self.operations.touch();
+        self.production.touch();
+    }
+
+    /// The header in which its backend hears who calls.
+    #[must_use]
+    pub fn assertion_header(&self) -> &HeaderName {
+        static USUAL: HeaderName = ASSERTION;
+        self.assertion_header.as_deref().unwrap_or(&USUAL)
     }
 
     /// Whether the API is there for its callers, if only to say that it is blocked.

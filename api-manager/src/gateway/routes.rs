@@ -3,6 +3,8 @@
 //! A table is compiled of everything once; after that of the table before it and of what has changed, and shares with it all
 //! that has not.
 
+mod prefix;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::domain::openapi::contract::Contract;
 use crate::domain::principal::Principal;
 use crate::domain::subscription::Terms;
 use crate::domain::tier::Tier;
+use prefix::Prefix;
 
 pub use super::route::Route;
 
@@ -71,7 +74,7 @@ pub struct RouteTable {
     /// The revision of its sources.
     pub revision: i64,
     /// By context and version, or context alone, without slashes at either end.
-    places: Shards<Arc<str>, Arc<Route>>,
+    places: Shards<Prefix, Arc<Route>>,
     /// The segments of the longest key of `places`.
     deepest: usize,
     apis: Shards<ApiId, Arc<Route>>,
@@ -176,8 +179,8 @@ impl RouteTable {
                 let mut places: Vec<Arc<str>> = vec![Arc::clone(&route.place.versioned)];
                 places.extend(route.place.bare.clone());
                 for place in places {
-                    if self.places.get(&*place).is_some_and(|holder| holder.id == id) {
-                        self.places.insert(place, Arc::clone(&route));
+                    if self.places.get(place.as_bytes()).is_some_and(|holder| holder.id == id) {
+                        self.places.insert(Prefix::from(&*place), Arc::clone(&route));
                     }
                 }
             }
@@ -200,7 +203,7 @@ impl RouteTable {
         places.extend(self.apis.iter().map(|(_, route)| (&route.place.versioned, route)));
         self.deepest = places.keys().map(|place| place.split('/').count()).max().unwrap_or_default();
         self.places = Shards::of(
-            places.into_iter().map(|(place, route)| (Arc::clone(place), Arc::clone(route))).collect(),
+            places.into_iter().map(|(place, route)| (Prefix::from(&**place), Arc::clone(route))).collect(),
         );
     }
 
@@ -213,7 +216,7 @@ impl RouteTable {
         let mut end = inner.match_indices('/').nth(beyond).map_or(inner.len(), |(place, _)| place);
         loop {
             let candidate = inner.get(..end)?;
-            if let Some(route) = self.places.get(candidate) {
+            if let Some(route) = self.places.get(candidate.as_bytes()) {
                 let (prefix, rest) = path.split_at_checked(end + 1)?;
                 return Some(Found { route, prefix, rest });
             }

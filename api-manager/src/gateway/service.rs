@@ -102,7 +102,7 @@ pub async fn serve(
     }
     let ledger = Ledger::open(
         gateway.usage.clone(),
-        route.map(|route| route.tally.clone()),
+        gateway.usage.place_of(route.as_deref()),
         response.status(),
         (started, account),
         request_id,

@@ -12,13 +12,15 @@ use super::path::decoded;
 use crate::domain::api::transform::{Edits, Transforms};
 use crate::domain::api::{Definition, Operation};
 
-/// The changes of one API.
+/// The changes of one API. Most have none: nothing is read to see that.
 #[derive(Default)]
 pub struct Shapes {
-    all: Shape,
-    /// By path, then method.
-    operations: HashMap<Box<str>, Vec<(Box<str>, Shape)>>,
+    all: Option<Box<Shape>>,
+    operations: Option<Box<ByOperation>>,
 }
+
+/// By path, then method.
+type ByOperation = HashMap<Box<str>, Vec<(Box<str>, Shape)>>;
 
 /// The changes of an API or an operation.
 #[derive(Default)]
@@ -51,20 +53,24 @@ impl Shapes {
     /// Compiles what a publisher says.
     #[must_use]
     pub fn compile(definition: &Definition) -> Self {
-        let mut operations: HashMap<Box<str>, Vec<(Box<str>, Shape)>> = HashMap::new();
+        let mut operations = ByOperation::new();
         for operation in definition.operations.iter().filter(|operation| !operation.transforms.is_empty()) {
             let shape = (operation.method.as_str().into(), Shape::compile(&operation.transforms));
             operations.entry(operation.path.as_str().into()).or_default().push(shape);
         }
-        Self { all: Shape::compile(&definition.transforms), operations }
+        let all = &definition.transforms;
+        Self {
+            all: (!all.is_empty()).then(|| Shape::compile(all).into()),
+            operations: (!operations.is_empty()).then(|| operations.into()),
+        }
     }
 
     /// The changes of requests to `operation`.
     #[must_use]
     pub fn of(&self, operation: &Operation) -> Changes<'_> {
-        let at_path = self.operations.get(operation.path.as_str());
+        let at_path = self.operations.as_ref().and_then(|all| all.get(operation.path.as_str()));
         let own = at_path.and_then(|all| all.iter().find(|(method, _)| **method == *operation.method));
-        Changes([Some(&self.all), own.map(|(_, shape)| shape)])
+        Changes([self.all.as_deref(), own.map(|(_, shape)| shape)])
     }
 }
 

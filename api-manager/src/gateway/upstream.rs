@@ -12,11 +12,13 @@ mod schedule;
 mod tests;
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use log::warn;
+use smallvec::SmallVec;
 
 use super::clients::Profile;
 use crate::backend_states::{BackendState, BackendStates};
@@ -45,26 +47,27 @@ struct Lasting {
     budget: Budget,
 }
 
-/// The backends that one type of key reaches.
+/// The backends that one type of key reaches. In memory as written: first what every call reads.
+#[repr(C)]
 pub struct Upstream {
-    api: ApiId,
-    all: Vec<Member>,
+    /// Mostly one, which lies right here.
+    all: SmallVec<[Member; 1]>,
+    lasting: Arc<Lasting>,
+    retries: Retries,
+    circuit_breaker: CircuitBreaker,
     /// Those that have a weight.
     weighted: Set,
     balance: Balance,
     ejection: Ejection,
-    retries: Retries,
-    circuit_breaker: CircuitBreaker,
+    schedule: ArcSwap<Schedule>,
+    ticker: Ticker,
+    api: ApiId,
     health_check: Option<HealthCheck>,
     profile: Profile,
-    schedule: ArcSwap<Schedule>,
-    lasting: Arc<Lasting>,
-    ticker: Ticker,
 }
 
 /// One of them.
 struct Member {
-    url: Box<str>,
     address: Arc<Address>,
     weight: u8,
     state: Arc<BackendState>,
@@ -114,7 +117,7 @@ impl Upstreams {
     #[must_use]
     pub fn compile(&self, api: &Api, key_type: KeyType) -> Upstream {
         let backends = &api.definition.backends;
-        let all: Vec<Member> =
+        let all: SmallVec<[Member; 1]> =
             backends.of(key_type).iter().filter_map(|backend| self.member(api.id, backend)).collect();
         let weighted = Set::of(all.iter().map(|member| member.weight > 0));
         let ejection = match all.len() {
@@ -145,7 +148,7 @@ impl Upstreams {
         };
         let state = self.states.of(api, &backend.url);
         let weight = backend.weight.min(upstream::MOST_WEIGHT);
-        Some(Member { url: backend.url.as_str().into(), address, weight, state })
+        Some(Member { address, weight, state })
     }
 
     fn address(&self, url: &str) -> Option<Arc<Address>> {
@@ -187,6 +190,12 @@ impl Upstream {
         self.all.is_empty()
     }
 
+    /// As [`Route::touch`](super::route::Route::touch).
+    pub fn touch(&self) {
+        let pending = self.all.first().map(|member| member.state.in_flight());
+        black_box((pending, self.lasting.turn.load(Ordering::Relaxed), self.circuit_breaker));
+    }
+
     /// Whether they are asked how they are.
     #[must_use]
     pub fn is_checked(&self) -> bool {
@@ -216,7 +225,7 @@ impl Upstream {
 
     /// Takes a place at a backend that is not among those `tried`.
     fn pick(&self, tried: Set) -> Result<Option<(usize, Lease)>, NoBackend> {
-        if let [only] = &*self.all {
+        if let [only] = self.all.as_slice() {
             return self.pick_only(only, tried);
         }
         let candidates = self.candidates(self.ticker.now())?;
@@ -285,7 +294,7 @@ impl Upstream {
         let Some(member) = self.all.get(place) else { return };
         if member.state.failed(self.ejection, self.ticker.now()) {
             let (api, seconds) = (self.api.to_string(), self.ejection.seconds);
-            warn!(api = api.as_str(), backend = &*member.url, seconds; "a backend is ejected");
+            warn!(api = api.as_str(), backend = &*member.address.url, seconds; "a backend is ejected");
         }
     }
 }

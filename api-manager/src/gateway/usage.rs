@@ -5,7 +5,7 @@ mod keeper;
 mod meters;
 mod till;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -16,35 +16,27 @@ use tokio::time::Instant;
 
 use super::connection::InFlight;
 use super::cores::PerCore;
+use super::route::Route;
 use super::uploads::Progress;
 use super::upstream::attempts::Lease;
 use crate::app::App;
-use crate::domain::api::{Api, Operation};
+use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::Period;
 use keeper::Keeper;
-use meters::{Labels, Meters};
+use meters::{Labels, Meters, Place};
 use till::{Record, Till};
 
-/// Where the calls of one API are counted.
-#[derive(Clone, Debug)]
-pub struct Tally {
-    label: Arc<str>,
+/// Where the calls of one API are counted: under its context and version, once there was one.
+#[derive(Default)]
+pub struct Tally(OnceLock<Place>);
+
+/// Of which API a call is, and where it is counted. Not the route that says so: a stream would hold what a table has long
+/// replaced, and every call would write to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
     api: Option<ApiId>,
-}
-
-impl Tally {
-    /// For an API, by context and version.
-    #[must_use]
-    pub fn of(api: &Api) -> Self {
-        let label = format!("{}/{}", api.context.trim_matches('/'), api.version).into();
-        Self { label, api: Some(api.id) }
-    }
-
-    /// For requests that reach no API.
-    fn none() -> Self {
-        Self { label: "none".into(), api: None }
-    }
+    place: Place,
 }
 
 /// Where each thread counts.
@@ -55,8 +47,7 @@ struct Counting {
     tills: Arc<PerCore<Mutex<Till>>>,
     clock: Clock,
     asks: mpsc::Sender<oneshot::Sender<()>>,
-    /// For requests that reach no API.
-    nowhere: Tally,
+    labels: Arc<Labels>,
 }
 
 impl Usage {
@@ -65,11 +56,19 @@ impl Usage {
     #[must_use]
     pub fn start(app: &Arc<App>, cores: usize) -> Self {
         let labels = Arc::<Labels>::default();
-        let tills = Arc::new(PerCore::new(cores, || Mutex::new(Till::new(Arc::clone(&labels)))));
-        Meters::show(&tills, &app.metrics);
+        let tills = Arc::new(PerCore::new(cores, Mutex::<Till>::default));
+        Meters::show(&tills, &labels, &app.metrics);
         let (asks, asked) = mpsc::channel(1);
         tokio::spawn(Keeper::new(app, Arc::clone(&tills)).run(asked));
-        Self(Arc::new(Counting { tills, clock: app.clock.clone(), asks, nowhere: Tally::none() }))
+        Self(Arc::new(Counting { tills, clock: app.clock.clone(), asks, labels }))
+    }
+
+    /// Where a call is counted, by the API that it reached, if any.
+    #[must_use]
+    pub fn place_of(&self, reached: Option<&Route>) -> Counted {
+        let Some(route) = reached else { return Counted { api: None, place: Place::NONE } };
+        let place = *route.tally.0.get_or_init(|| self.0.labels.place_of(&route.place.versioned));
+        Counted { api: Some(route.id), place }
     }
 
     /// Waits until everything that was counted before is in the database, or cannot be written there now.
@@ -80,7 +79,7 @@ impl Usage {
         }
     }
 
-    fn record(&self, record: Record<'_>) {
+    fn record(&self, record: Record) {
         let minute = Period::Minute.start_of(self.0.clock.now());
         // Others hold it for a moment: whoever collects, and whoever reads the metrics.
         self.0.tills.here().lock().unwrap_or_else(PoisonError::into_inner).enter(minute, record);
@@ -103,8 +102,7 @@ pub struct Account {
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
 pub struct Ledger {
     usage: Usage,
-    /// Where it is counted, where it reached an API. Not the route: a stream would hold what a table has long replaced.
-    tally: Option<Tally>,
+    counted: Counted,
     status: StatusCode,
     started: Instant,
     request_id: HeaderValue,
@@ -124,7 +122,7 @@ impl Ledger {
     #[must_use]
     pub fn open(
         usage: Usage,
-        tally: Option<Tally>,
+        counted: Counted,
         status: StatusCode,
         (started, account): (Instant, Account),
         request_id: HeaderValue,
@@ -134,7 +132,7 @@ impl Ledger {
         let own = started.elapsed().saturating_sub(elsewhere);
         Self {
             usage,
-            tally,
+            counted,
             status,
             started,
             request_id,
@@ -149,8 +147,8 @@ impl Ledger {
         }
     }
 
-    fn tally(&self) -> &Tally {
-        self.tally.as_ref().unwrap_or(&self.usage.0.nowhere)
+    fn api(&self) -> String {
+        self.counted.api.map_or_else(|| "none".to_owned(), |api| api.to_string())
     }
 
     /// Keeps the request's place at its backend until the entry is closed.
@@ -175,13 +173,13 @@ impl Ledger {
     pub fn broke_off(&mut self, reason: &str) {
         self.broke_off = true;
         let request_id = self.request_id.to_str().unwrap_or_default();
-        info!(api = &*self.tally().label, request_id = request_id, reason = reason; "an answer broke off");
+        info!(api = self.api().as_str(), request_id = request_id, reason = reason; "an answer broke off");
     }
 
     /// Notes that the answer would no longer be given and was ended.
     pub fn withdrawn(&self, reason: &str) {
         let request_id = self.request_id.to_str().unwrap_or_default();
-        info!(api = &*self.tally().label, request_id = request_id, reason = reason; "a live connection was ended");
+        info!(api = self.api().as_str(), request_id = request_id, reason = reason; "a live connection was ended");
     }
 }
 
@@ -191,8 +189,8 @@ impl Drop for Ledger {
         self.in_flight.ends(now);
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         self.usage.record(Record {
-            api: self.tally(),
-            account: &self.account,
+            counted: self.counted,
+            account: std::mem::take(&mut self.account),
             status: self.status,
             whole: now.saturating_duration_since(self.started),
             own: self.own,

@@ -10,23 +10,22 @@ use crate::domain::tier::Limit;
 use crate::gateway::subscribers::Tiers;
 
 /// What all callers of one API share.
-#[derive(Default)]
 pub struct Shared {
     /// Over all operations.
-    pub api: Option<Limited>,
+    api: Option<Limited>,
     /// By method and path.
     operations: HashMap<Box<str>, HashMap<Box<str>, Limited>>,
 }
 
 impl Shared {
-    /// The limits that `api` names among `tiers`.
+    /// The limits that `api` names among `tiers`; `None` where it names none.
     #[must_use]
-    pub fn compile(api: &Api, tiers: &Tiers, buckets: &Buckets) -> Self {
+    pub fn compile(api: &Api, tiers: &Tiers, buckets: &Buckets) -> Option<Box<Self>> {
         let limit = |name: &Option<String>| -> Option<&Limit> { tiers.limit(name.as_deref()?) };
         let definition = &api.definition;
         let mut shared = Self {
             api: buckets.by_tier(Key::ApiTier(api.id), limit(&definition.limit_tier)),
-            ..Self::default()
+            operations: HashMap::new(),
         };
         for operation in &definition.operations {
             let key = Key::Operation(api.id, number(operation));
@@ -35,14 +34,14 @@ impl Shared {
                 of_method.insert(operation.path.as_str().into(), limited);
             }
         }
-        shared
+        (shared.api.is_some() || !shared.operations.is_empty()).then(|| shared.into())
     }
 
-    /// The operation's own limit.
+    /// The operation's own limit, and the API's.
     #[must_use]
-    pub fn of(&self, operation: &Operation) -> Option<&Limited> {
-        operation.tier.as_ref()?;
-        self.operations.get(operation.method.as_str())?.get(operation.path.as_str())
+    pub fn of(&self, operation: &Operation) -> (Option<&Limited>, Option<&Limited>) {
+        let of_method = self.operations.get(operation.method.as_str());
+        (of_method.and_then(|of_method| of_method.get(operation.path.as_str())), self.api.as_ref())
     }
 }
 

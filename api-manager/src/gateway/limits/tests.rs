@@ -26,9 +26,10 @@ fn a_call_that_one_limit_refuses_costs_the_others_nothing() {
 
 #[test]
 fn the_next_access_time_is_spelled_as_the_original_does() {
-    let key = Key::Application(ApplicationId::generate());
-    let next =
-        |at| Throttled { key, is_burst: false, most: 1, seconds: 1, next: UnixTime(at) }.next_access_time();
+    let next = |at| {
+        Throttled { kind: Kind::Application, is_burst: false, most: 1, seconds: 1, next: UnixTime(at) }
+            .next_access_time()
+    };
     assert_eq!(next(0), "1970-Jan-01 00:00:00+0000 UTC");
     assert_eq!(next(1_800_000_000), "2027-Jan-15 08:00:00+0000 UTC");
     assert_eq!(next(1_827_500_000), "2027-Nov-29 14:53:20+0000 UTC");

@@ -7,6 +7,8 @@ use url::Url;
 
 /// A backend's base URL, taken apart.
 pub struct Address {
+    /// As the API names it.
+    pub url: Box<str>,
     /// Scheme, host and port.
     pub origin: Uri,
     /// The `Host` header.
@@ -18,8 +20,8 @@ pub struct Address {
 impl Address {
     /// Takes an `http` or `https` URL apart; user names, passwords, queries and fragments have no place in it.
     #[must_use]
-    pub fn parse(url: &str) -> Option<Self> {
-        let url = Url::parse(url).ok()?;
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
         let scheme = match url.scheme() {
             "http" => Scheme::HTTP,
             "https" => Scheme::HTTPS,
@@ -35,7 +37,8 @@ impl Address {
         parts.scheme = Some(scheme);
         parts.authority = Some(Authority::try_from(authority).ok()?);
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
-        Some(Self { origin: Uri::from_parts(parts).ok()?, host, base: url.path().into() })
+        let (origin, base) = (Uri::from_parts(parts).ok()?, url.path().into());
+        Some(Self { url: text.into(), origin, host, base })
     }
 
     /// The request target of `rest` below this backend, in parts, with the query byte for byte as it came.

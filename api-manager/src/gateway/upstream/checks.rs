@@ -59,7 +59,7 @@ impl Checks {
             for upstream in [KeyType::Production, KeyType::Sandbox].map(|key_type| route.upstream(key_type)) {
                 let Some(check) = &upstream.health_check else { continue };
                 for (place, member) in upstream.all.iter().enumerate() {
-                    let key = (route.id, member.url.clone());
+                    let key = (route.id, member.address.url.clone());
                     if running.contains_key(&key) {
                         continue;
                     }
@@ -103,7 +103,7 @@ impl Checks {
         let member = upstream.all.get(place)?;
         let checker = Checker {
             api: route.id,
-            url: member.url.clone(),
+            url: member.address.url.clone(),
             client: route.client.clone(),
             request: Question::of(&member.address, check, route.protocol)?,
             check: check.clone(),

@@ -1,28 +1,23 @@
 //! What one thread has counted: for the metrics since it began, for the database since it was last collected.
 
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use http::StatusCode;
 use shared_claims::clock::UnixTime;
 
 use super::books::{Books, ByLine, Wider};
-use super::meters::{Labels, Numbers};
-use super::{Account, Tally};
+use super::meters::Numbers;
+use super::{Account, Counted};
 use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::{Line, Totals};
 
-/// The most APIs of which a thread knows at hand where their numbers are; those that are gone are among them.
-const MOST_PLACES: usize = 65_536;
-
 /// A call that is over.
-pub struct Record<'a> {
-    pub api: &'a Tally,
-    pub account: &'a Account,
+pub struct Record {
+    pub counted: Counted,
+    pub account: Account,
     pub status: StatusCode,
     /// From the head of the request to the end of the answer.
     pub whole: Duration,
@@ -39,22 +34,22 @@ pub struct Key {
     minute: UnixTime,
     api: Option<ApiId>,
     application: Option<ApplicationId>,
-    operation: Option<Place>,
+    operation: Option<One>,
     status: u16,
 }
 
 /// An operation, told from others by where it is: nothing else takes its place while this holds it.
-struct Place(Arc<Operation>);
+struct One(Arc<Operation>);
 
-impl PartialEq for Place {
+impl PartialEq for One {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Place {}
+impl Eq for One {}
 
-impl Hash for Place {
+impl Hash for One {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
     }
@@ -68,80 +63,47 @@ impl Wider for Key {
 
 impl From<Key> for ByLine {
     fn from(Key { minute, api, application, operation, status }: Key) -> Self {
-        let operation = operation.map(|Place(one)| format!("{} {}", one.method, one.path));
+        let operation = operation.map(|One(one)| format!("{} {}", one.method, one.path));
         (minute, Line { api, application, operation: operation.unwrap_or_default(), status })
     }
 }
 
 /// The counts.
+#[derive(Default)]
 pub struct Till {
-    labels: Arc<Labels>,
-    /// This thread's part of the metrics.
-    numbers: Vec<(Arc<str>, Numbers)>,
-    /// Which of it has which label, and which is an API's.
-    labelled: HashMap<Arc<str>, usize, RandomState>,
-    places: HashMap<Option<ApiId>, usize, RandomState>,
+    /// This thread's part of the metrics, each label's in its place.
+    numbers: Vec<Numbers>,
     books: Books<Key>,
     lost: u64,
 }
 
 impl Till {
-    /// Nothing yet.
-    pub fn new(labels: Arc<Labels>) -> Self {
-        Self {
-            labels,
-            numbers: Vec::new(),
-            labelled: HashMap::default(),
-            places: HashMap::default(),
-            books: Books::default(),
-            lost: 0,
-        }
-    }
-
     /// Counts a call.
-    pub fn enter(&mut self, minute: UnixTime, record: Record<'_>) {
-        let Record { api, account, .. } = &record;
-        let place = match self.places.get(&api.api) {
-            Some(place) => *place,
-            None => self.place_of(api),
-        };
-        if let Some((_, numbers)) = self.numbers.get_mut(place) {
+    pub fn enter(&mut self, minute: UnixTime, record: Record) {
+        let Counted { api, place } = record.counted;
+        let place = place.index();
+        if self.numbers.len() <= place {
+            self.numbers.resize_with(place + 1, Numbers::default);
+        }
+        if let Some(numbers) = self.numbers.get_mut(place) {
             numbers.count(&record);
         }
+        let totals = totals(&record);
         let key = Key {
             minute,
-            api: api.api,
-            application: account.application,
-            operation: account.operation.clone().map(Place),
+            api,
+            application: record.account.application,
+            operation: record.account.operation.map(One),
             status: record.status.as_u16(),
         };
-        if !self.books.enter(key, &totals(&record)) {
+        if !self.books.enter(key, &totals) {
             self.lost += 1;
         }
     }
 
-    /// Finds the numbers of an API that was not counted yet.
-    fn place_of(&mut self, api: &Tally) -> usize {
-        if self.places.len() >= MOST_PLACES {
-            self.places.clear();
-        }
-        let label = self.labels.own_or_shared(&api.label);
-        let place = match self.labelled.get(&label) {
-            Some(place) => *place,
-            None => {
-                self.numbers.push((Arc::clone(&label), Numbers::default()));
-                let place = self.numbers.len() - 1;
-                self.labelled.insert(label, place);
-                place
-            }
-        };
-        self.places.insert(api.api, place);
-        place
-    }
-
-    /// All that was ever counted, by label.
-    pub fn numbers(&self) -> impl Iterator<Item = (&Arc<str>, &Numbers)> {
-        self.numbers.iter().map(|(label, numbers)| (label, numbers))
+    /// All that was ever counted, by place.
+    pub fn numbers(&self) -> &[Numbers] {
+        &self.numbers
     }
 
     /// Whether the lines should not wait for their turn to be written.
@@ -157,7 +119,7 @@ impl Till {
     }
 }
 
-fn totals(record: &Record<'_>) -> Totals {
+fn totals(record: &Record) -> Totals {
     let is_error = record.broke_off || record.status.as_u16() >= 400;
     let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let microseconds = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
@@ -179,18 +141,18 @@ mod tests {
 
     use super::*;
     use crate::gateway::cores::PerCore;
-    use crate::gateway::usage::meters::Meters;
+    use crate::gateway::usage::meters::{Labels, Meters, Place};
 
     #[test]
-    fn apis_beyond_those_with_numbers_of_their_own_are_counted_together_and_stay_at_hand() {
+    fn apis_beyond_those_with_numbers_of_their_own_are_counted_together() {
         let metrics = Metrics::new();
         let labels = Arc::<Labels>::default();
-        let tills = Arc::new(PerCore::new(2, || Mutex::new(Till::new(Arc::clone(&labels)))));
-        Meters::show(&tills, &metrics);
+        let tills = Arc::new(PerCore::new(2, Mutex::<Till>::default));
+        Meters::show(&tills, &labels, &metrics);
         let account = Account { backend: Some(Duration::from_millis(3)), ..Account::default() };
-        let record = |api| Record {
-            api,
-            account: &account,
+        let record = |counted| Record {
+            counted,
+            account: account.clone(),
             status: StatusCode::OK,
             whole: Duration::from_millis(4),
             own: Duration::from_millis(1),
@@ -198,17 +160,21 @@ mod tests {
             bytes_out: 0,
             broke_off: false,
         };
-        let tallies: Vec<Tally> = (0..5_000)
-            .map(|n| Tally { label: format!("api{n}/1.0").into(), api: Some(ApiId::generate()) })
+        let apis: Vec<Counted> = (0..5_000)
+            .map(|n| Counted {
+                api: Some(ApiId::generate()),
+                place: labels.place_of(&format!("api{n}/1.0").into()),
+            })
             .collect();
         let mut lines = Books::default();
         for till in tills.each() {
             let mut till = till.lock().unwrap();
-            tallies.iter().for_each(|api| till.enter(UnixTime(60), record(api)));
+            apis.iter().for_each(|api| till.enter(UnixTime(60), record(*api)));
             assert_eq!((till.take(&mut lines), lines.drain().count()), (0, 5_000));
-            assert_eq!((till.numbers.len(), till.places.len()), (2_001, 5_000));
+            assert_eq!(till.numbers.len(), 2_002);
         }
         let shown = metrics.render();
+        assert!(!shown.contains(r#"api="none""#), "what was not counted is not shown");
         for line in [
             r#"gateway_requests_total{api="api7/1.0",status="200"} 2"#,
             r#"gateway_requests_total{api="other",status="200"} 6000"#,
@@ -220,5 +186,14 @@ mod tests {
         ] {
             assert!(shown.lines().any(|shown| shown == line), "{line}");
         }
+    }
+
+    #[test]
+    fn a_label_keeps_its_place() {
+        let labels = Labels::default();
+        let [a, b] = ["a/1", "b/1"].map(|label| labels.place_of(&label.into()));
+        assert_ne!(a, b);
+        assert_eq!(labels.place_of(&"a/1".into()), a);
+        assert_eq!(labels.place_of(&"none".into()), Place::NONE);
     }
 }
