@@ -19,7 +19,7 @@ pub struct Operations(Node);
 
 type Literals = HashMap<Box<str>, Node>;
 
-/// In memory as written: where nothing but `/*` is declared, `here` is not read.
+/// In memory as written: a path that meets nothing but `/*` has no need of `here`.
 #[derive(Default)]
 #[repr(C)]
 struct Node {
@@ -100,7 +100,7 @@ impl Operations {
 
     /// As [`Route::touch`](super::route::Route::touch).
     pub fn touch(&self) {
-        let all = self.0.below.first().or(self.0.here.first());
+        let all = self.0.below.first().or_else(|| self.0.here.first());
         black_box(all.map(|declared| declared.operation.auth));
     }
 

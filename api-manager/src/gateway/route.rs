@@ -99,9 +99,9 @@ pub struct Route {
     pub shared: Option<Box<Shared>>,
     /// What its backends can bear.
     pub max_tps: Option<Box<Limited>>,
-    production: Upstream,
     /// What may be called.
     pub operations: Operations,
+    production: Upstream,
     sandbox: Upstream,
     /// What connects to its backends for WebSockets.
     pub websockets: Client,
@@ -208,5 +208,23 @@ fn is_in_service(state: State) -> bool {
     match state {
         State::Created | State::Retired => false,
         State::Blocked | State::Published | State::Deprecated => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn what_every_call_reads_of_a_route_lies_in_its_first_lines() {
+        // Behind the two counts of its `Arc`.
+        let line = |offset: usize| (16 + offset) / 64;
+        assert_eq!(line(offset_of!(Route, told)), 0);
+        assert_eq!(line(offset_of!(Route, max_tps)), 1);
+        assert!(line(offset_of!(Route, operations)) <= 2);
+        let first_of_production = offset_of!(Route, production);
+        assert!(line(first_of_production + Upstream::FIRST - 1) <= 4);
     }
 }

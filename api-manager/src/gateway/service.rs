@@ -102,7 +102,7 @@ pub async fn serve(
     }
     let ledger = Ledger::open(
         gateway.usage.clone(),
-        gateway.usage.place_of(route.as_deref()),
+        gateway.usage.slot_of(route.as_deref()),
         response.status(),
         (started, account),
         request_id,

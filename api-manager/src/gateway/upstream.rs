@@ -184,6 +184,10 @@ fn weight(all: &[Member], place: usize) -> u8 {
 }
 
 impl Upstream {
+    /// So many of its bytes are read by every call.
+    #[cfg(test)]
+    pub const FIRST: usize = std::mem::offset_of!(Upstream, weighted);
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -24,19 +24,19 @@ use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::Period;
 use keeper::Keeper;
-use meters::{Labels, Meters, Place};
+use meters::{Labels, Meters, Slot};
 use till::{Record, Till};
 
-/// Where the calls of one API are counted: under its context and version, once there was one.
+/// Where the calls of one API are counted: under its context and version. The first call says so.
 #[derive(Default)]
-pub struct Tally(OnceLock<Place>);
+pub struct Tally(OnceLock<Slot>);
 
 /// Of which API a call is, and where it is counted. Not the route that says so: a stream would hold what a table has long
 /// replaced, and every call would write to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
     api: Option<ApiId>,
-    place: Place,
+    slot: Slot,
 }
 
 /// Where each thread counts.
@@ -65,10 +65,10 @@ impl Usage {
 
     /// Where a call is counted, by the API that it reached, if any.
     #[must_use]
-    pub fn place_of(&self, reached: Option<&Route>) -> Counted {
-        let Some(route) = reached else { return Counted { api: None, place: Place::NONE } };
-        let place = *route.tally.0.get_or_init(|| self.0.labels.place_of(&route.place.versioned));
-        Counted { api: Some(route.id), place }
+    pub fn slot_of(&self, reached: Option<&Route>) -> Counted {
+        let Some(route) = reached else { return Counted { api: None, slot: Slot::NONE } };
+        let slot = *route.tally.0.get_or_init(|| self.0.labels.slot_of(&route.place.versioned));
+        Counted { api: Some(route.id), slot }
     }
 
     /// Waits until everything that was counted before is in the database, or cannot be written there now.

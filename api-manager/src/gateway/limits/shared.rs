@@ -40,8 +40,11 @@ impl Shared {
     /// The operation's own limit, and the API's.
     #[must_use]
     pub fn of(&self, operation: &Operation) -> (Option<&Limited>, Option<&Limited>) {
-        let of_method = self.operations.get(operation.method.as_str());
-        (of_method.and_then(|of_method| of_method.get(operation.path.as_str())), self.api.as_ref())
+        let own = operation.tier.as_ref().and_then(|_| {
+            let of_method = self.operations.get(operation.method.as_str())?;
+            of_method.get(operation.path.as_str())
+        });
+        (own, self.api.as_ref())
     }
 }
 

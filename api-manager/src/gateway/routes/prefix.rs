@@ -1,7 +1,6 @@
 //! Where an API answers, as the key under which the table finds it.
 
 use std::borrow::Borrow;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
 /// So long a one needs no memory of its own. Of thousands none is at hand: what is compared with the path is to lie where the
@@ -52,12 +51,6 @@ impl Hash for Prefix {
     }
 }
 
-impl fmt::Debug for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.borrow()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::hash::{BuildHasher, RandomState};
@@ -72,8 +65,19 @@ mod tests {
             let (prefix, hasher) = (Prefix::from(text.as_str()), RandomState::new());
             prop_assert_eq!(Borrow::<[u8]>::borrow(&prefix), text.as_bytes());
             prop_assert_eq!(hasher.hash_one(&prefix), hasher.hash_one(text.as_bytes()));
+            prop_assert!(prefix == Prefix::from(text.as_str()));
             prop_assert_eq!(prefix == Prefix::from(other.as_str()), text == other);
-            prop_assert_eq!(format!("{:?}", prefix), text);
+        }
+    }
+
+    #[test]
+    fn the_longest_of_the_short_ones_and_the_shortest_of_the_long_ones_are_no_others() {
+        for (length, is_short) in [(0, true), (SHORT, true), (SHORT + 1, false), (300, false)] {
+            let text = "x".repeat(length);
+            let prefix = Prefix::from(text.as_str());
+            assert_eq!(Borrow::<[u8]>::borrow(&prefix), text.as_bytes());
+            assert_eq!(matches!(prefix.0, Spelled::Short { .. }), is_short, "{length}");
+            assert!(prefix != Prefix::from("x".repeat(length + 1).as_str()));
         }
     }
 

@@ -13,8 +13,8 @@ use shared_server::telemetry::Metrics;
 use super::till::{Record, Till};
 use crate::gateway::cores::PerCore;
 
-/// The most labels; APIs beyond them share the numbers of one.
-const MOST_LABELS: usize = 2_002;
+/// The most labels, with the two that are no API's; APIs beyond them share the numbers of one.
+const MOST_LABELS: usize = 2_000 + 2;
 const SHARED: &str = "other";
 const NOWHERE: &str = "none";
 const BOUNDS: [f64; 14] =
@@ -32,14 +32,14 @@ const BACKEND: (&str, &str) =
 const OWN: (&str, &str) =
     ("gateway_own_seconds", "Time that the gateway itself took until the heads of the answers.");
 
-/// The labels under which calls are counted, each in its place.
-pub struct Labels(Mutex<HashMap<Arc<str>, Place>>);
+/// The labels under which calls are counted, each in its slot.
+pub struct Labels(Mutex<HashMap<Arc<str>, Slot>>);
 
 /// Where among a thread's numbers those of a label are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(u32);
+pub struct Slot(u32);
 
-impl Place {
+impl Slot {
     /// Of requests that reach no API.
     pub const NONE: Self = Self(0);
     const SHARED: Self = Self(1);
@@ -52,29 +52,29 @@ impl Place {
 
 impl Default for Labels {
     fn default() -> Self {
-        Self(Mutex::new(HashMap::from([(NOWHERE.into(), Place::NONE), (SHARED.into(), Place::SHARED)])))
+        Self(Mutex::new(HashMap::from([(NOWHERE.into(), Slot::NONE), (SHARED.into(), Slot::SHARED)])))
     }
 }
 
 impl Labels {
-    /// The label's own place, or the one that is shared where there are too many.
-    pub fn place_of(&self, label: &Arc<str>) -> Place {
+    /// The label's own slot, or the one that is shared where there are too many.
+    pub fn slot_of(&self, label: &Arc<str>) -> Slot {
         let mut labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = labels.get(label) {
-            return *place;
+        if let Some(slot) = labels.get(label) {
+            return *slot;
         }
         if labels.len() >= MOST_LABELS {
-            return Place::SHARED;
+            return Slot::SHARED;
         }
-        let place = Place(u32::try_from(labels.len()).unwrap_or_default());
-        labels.insert(Arc::clone(label), place);
-        place
+        let slot = Slot(u32::try_from(labels.len()).unwrap_or_default());
+        labels.insert(Arc::clone(label), slot);
+        slot
     }
 
     /// All of them, by name.
-    fn all(&self) -> BTreeMap<Arc<str>, Place> {
+    fn all(&self) -> BTreeMap<Arc<str>, Slot> {
         let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        labels.iter().map(|(label, place)| (Arc::clone(label), *place)).collect()
+        labels.iter().map(|(label, slot)| (Arc::clone(label), *slot)).collect()
     }
 }
 
@@ -200,7 +200,7 @@ impl Collector for Meters {
             let till = till.lock().unwrap_or_else(PoisonError::into_inner);
             sums.iter_mut().zip(till.numbers()).for_each(|(sum, numbers)| sum.add(numbers));
         }
-        let numbers = |(label, place): (Arc<str>, Place)| Some((label, sums.get(place.index())?));
+        let numbers = |(label, slot): (Arc<str>, Slot)| Some((label, sums.get(slot.index())?));
         let all = labels.into_iter().filter_map(numbers).filter(|(_, numbers)| !numbers.requests.is_empty());
         let all: Vec<(Arc<str>, &Numbers)> = all.collect();
         let times = |named, shown: &dyn Fn(&Numbers) -> Histogram| {

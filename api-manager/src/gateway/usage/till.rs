@@ -34,22 +34,22 @@ pub struct Key {
     minute: UnixTime,
     api: Option<ApiId>,
     application: Option<ApplicationId>,
-    operation: Option<One>,
+    operation: Option<Place>,
     status: u16,
 }
 
 /// An operation, told from others by where it is: nothing else takes its place while this holds it.
-struct One(Arc<Operation>);
+struct Place(Arc<Operation>);
 
-impl PartialEq for One {
+impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for One {}
+impl Eq for Place {}
 
-impl Hash for One {
+impl Hash for Place {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
     }
@@ -63,7 +63,7 @@ impl Wider for Key {
 
 impl From<Key> for ByLine {
     fn from(Key { minute, api, application, operation, status }: Key) -> Self {
-        let operation = operation.map(|One(one)| format!("{} {}", one.method, one.path));
+        let operation = operation.map(|Place(one)| format!("{} {}", one.method, one.path));
         (minute, Line { api, application, operation: operation.unwrap_or_default(), status })
     }
 }
@@ -71,7 +71,7 @@ impl From<Key> for ByLine {
 /// The counts.
 #[derive(Default)]
 pub struct Till {
-    /// This thread's part of the metrics, each label's in its place.
+    /// This thread's part of the metrics, each label's in its slot.
     numbers: Vec<Numbers>,
     books: Books<Key>,
     lost: u64,
@@ -80,12 +80,12 @@ pub struct Till {
 impl Till {
     /// Counts a call.
     pub fn enter(&mut self, minute: UnixTime, record: Record) {
-        let Counted { api, place } = record.counted;
-        let place = place.index();
-        if self.numbers.len() <= place {
-            self.numbers.resize_with(place + 1, Numbers::default);
+        let Counted { api, slot } = record.counted;
+        let slot = slot.index();
+        if self.numbers.len() <= slot {
+            self.numbers.resize_with(slot + 1, Numbers::default);
         }
-        if let Some(numbers) = self.numbers.get_mut(place) {
+        if let Some(numbers) = self.numbers.get_mut(slot) {
             numbers.count(&record);
         }
         let totals = totals(&record);
@@ -93,7 +93,7 @@ impl Till {
             minute,
             api,
             application: record.account.application,
-            operation: record.account.operation.map(One),
+            operation: record.account.operation.map(Place),
             status: record.status.as_u16(),
         };
         if !self.books.enter(key, &totals) {
@@ -101,7 +101,7 @@ impl Till {
         }
     }
 
-    /// All that was ever counted, by place.
+    /// All that was ever counted, by slot.
     pub fn numbers(&self) -> &[Numbers] {
         &self.numbers
     }
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::cores::PerCore;
-    use crate::gateway::usage::meters::{Labels, Meters, Place};
+    use crate::gateway::usage::meters::{Labels, Meters, Slot};
 
     #[test]
     fn apis_beyond_those_with_numbers_of_their_own_are_counted_together() {
@@ -163,7 +163,7 @@ mod tests {
         let apis: Vec<Counted> = (0..5_000)
             .map(|n| Counted {
                 api: Some(ApiId::generate()),
-                place: labels.place_of(&format!("api{n}/1.0").into()),
+                slot: labels.slot_of(&format!("api{n}/1.0").into()),
             })
             .collect();
         let mut lines = Books::default();
@@ -189,11 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn a_label_keeps_its_place() {
+    fn a_label_keeps_its_slot() {
         let labels = Labels::default();
-        let [a, b] = ["a/1", "b/1"].map(|label| labels.place_of(&label.into()));
+        let [a, b] = ["a/1", "b/1"].map(|label| labels.slot_of(&label.into()));
         assert_ne!(a, b);
-        assert_eq!(labels.place_of(&"a/1".into()), a);
-        assert_eq!(labels.place_of(&"none".into()), Place::NONE);
+        assert_eq!(labels.slot_of(&"a/1".into()), a);
+        assert_eq!(labels.slot_of(&"none".into()), Slot::NONE);
     }
 }
