@@ -1,5 +1,7 @@
 //! What storage promises, on both databases, with writers side by side.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use identity_server::domain::client::{AuthMethod, Client, ClientSettings, GrantType, MultiValued};
 use identity_server::domain::key::KeyRecord;
 use identity_server::domain::profile::{Contact, Profile};
@@ -10,10 +12,13 @@ use identity_server::storage::{
     MIGRATIONS, clients, refresh_tokens, revoked_tokens, sign_in_failures, signing_keys, users,
 };
 use shared_claims::clock::UnixTime;
+use shared_claims::credentials::Basic;
 use shared_claims::scope::ScopeSet;
-use shared_claims::secret::Digest;
+use shared_claims::secret::{Digest, Secret};
 use shared_claims::signature::{Algorithm, KeyKind};
+use shared_server::administrator::Administrator;
 use shared_server::database::{Database, DatabaseUrl, StorageError};
+use shared_server::hashing::HashingPool;
 use tempfile::TempDir;
 use test_support::{Stage, on_every_stage};
 
@@ -249,6 +254,26 @@ on_every_stage! {
         let stored = database.read(signing_keys::load).await.unwrap();
         assert_eq!((stored.revision, stored.keys.len(), stored.algorithms), (2, 1, vec![Algorithm::PS256]));
         assert_eq!(database.write(|db| signing_keys::sweep(db, NOW.plus(999))).await.unwrap(), 0);
+    }
+
+    async fn nodes_that_start_together_with_one_given_password_all_start(stage: Stage) {
+        let (database, _dir) = open(stage).await;
+        // As many threads as nodes, so that all are ready to write at about the same moment.
+        let (pool, given) = (HashingPool::start(12).unwrap(), Secret::new("given to every node"));
+        let starts = (0..12).map(|_| {
+            let (database, pool, given) = (database.clone(), pool.clone(), given.clone());
+            tokio::spawn(async move { Administrator::load_or_create(&database, pool, Some(given)).await })
+        });
+        let basic = Basic::parse(&STANDARD.encode("admin:given to every node")).unwrap();
+        for start in futures_util::future::join_all(starts).await {
+            let (administrator, made_up) = start.unwrap().unwrap();
+            assert!(made_up.is_none() && administrator.verify(&basic).await.unwrap());
+        }
+
+        let other = Secret::new("given at the next start");
+        Administrator::load_or_create(&database, pool.clone(), Some(other)).await.unwrap();
+        let (kept, _) = Administrator::load_or_create(&database, pool, None).await.unwrap();
+        assert!(!kept.verify(&basic).await.unwrap(), "the password of the last start holds");
     }
 }
 

@@ -103,14 +103,18 @@ fn find(connection: &mut AnyConnection) -> Result<Option<String>, StorageError> 
     Ok(row.get_result(connection).optional()?)
 }
 
+/// Keeps `hash`, whatever was kept before. Of nodes that start together each finds none and inserts: all but one replace the
+/// hash of the first then, which is the same password's.
 async fn replace(database: &Database, hash: String) -> Result<String, StorageError> {
-    database
-        .write(move |connection| {
-            diesel::delete(administrators::table.find(NAME)).execute(connection)?;
-            insert(connection, &hash)?;
-            Ok(hash)
-        })
-        .await
+    if insert_first(database, hash.clone()).await? == hash {
+        return Ok(hash);
+    }
+    let write = move |connection: &mut AnyConnection| {
+        let row = diesel::update(administrators::table.find(NAME));
+        row.set(administrators::password_hash.eq(&hash)).execute(connection)?;
+        Ok(hash)
+    };
+    database.write(write).await
 }
 
 /// Keeps `hash` unless there is one already; answers the one that is kept.
