@@ -149,9 +149,9 @@ pub fn is_straight(way: &Way<'_>, headers: &HeaderMap) -> bool {
 pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>) -> Option<Bytes> {
     let route = way.route;
     let mut writer = Writer::begin(&head.method, &address.target(way.rest, way.query))?;
+    let asserts = route.assertion_header();
     for (name, value) in &head.headers {
-        let is_others =
-            name == route.assertion_header() || trace::is_part(name) || websocket::is_part(name.as_str());
+        let is_others = name == asserts || trace::is_part(name) || websocket::is_part(name.as_str());
         if goes_on(name.as_str(), route.forward_authorization) && !is_others {
             writer.line(name, value.as_bytes());
         }
@@ -159,7 +159,7 @@ pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>
     say(&way.hop, &address.host, way.request_id, |name, value| writer.line(name, value));
     way.trace.say(|name, value| writer.line(name, value));
     if let Some(assertion) = &way.assertion {
-        writer.line(route.assertion_header(), assertion.as_bytes());
+        writer.line(asserts, assertion.as_bytes());
     }
     Some(writer.end(length))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use e2e::client::{Call, Http};
+use e2e::client::{Answer, Call, Http};
 use e2e::world::ADMIN_PASSWORD;
 use serde_json::json;
 use tokio::sync::{Mutex, oneshot};
@@ -134,7 +134,7 @@ impl Swapper {
         for id in items.iter().filter_map(|item| item.get("id")?.as_str()) {
             let url = format!("{rest}/{id}");
             let found = get(url.clone()).await.expect(200);
-            apis.push(Api { url, now: Mutex::new((found.header("etag").to_owned(), found.json())) });
+            apis.push(Api { url, now: Mutex::new(tagged(&found)) });
         }
         Self { apis, http }
     }
@@ -152,18 +152,23 @@ impl Swapper {
         let took = began.elapsed().as_secs_f64() * 1e3;
         match answer {
             Ok(answer) if answer.status == 200 => {
-                *now = (answer.header("etag").to_owned(), answer.json());
+                *now = tagged(&answer);
                 Some(took)
             }
             // It may have been taken all the same: one failure is to be one.
             _ => {
                 let found =
                     self.http.try_send(Call::get(&api.url).basic("admin", ADMIN_PASSWORD)).await.ok()?;
-                *now = (found.header("etag").to_owned(), found.json());
+                *now = tagged(&found);
                 None
             }
         }
     }
+}
+
+/// The tag of an API and its document.
+fn tagged(answer: &Answer) -> (String, serde_json::Value) {
+    (answer.header("etag").to_owned(), answer.json())
 }
 
 async fn swap(swapper: Arc<Swapper>, mut stopped: oneshot::Receiver<()>) -> Changes {

@@ -10,10 +10,11 @@ use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private, Public};
 use openssl::rsa::Padding;
-use openssl::sha::{Sha256, Sha384};
+use openssl::sha::Sha384;
 use openssl::sign::{RsaPssSaltlen, Signer, Verifier};
 
 use super::Algorithm;
+use crate::secret::Digest;
 
 type Table<K> = LazyLock<papaya::HashMap<[u8; 8], Arc<PKey<K>>>>;
 
@@ -169,12 +170,10 @@ const SHA256_INFO: [u8; 19] = [
 /// would make a context for each signature, and copy it before it is used.
 fn sign_rs256(key: &PKey<Private>, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     let key = key.rsa()?;
-    let mut hash = Sha256::new();
-    hash.update(message);
     let mut info = [0; SHA256_INFO.len() + 32];
     let (head, digest) = info.split_at_mut(SHA256_INFO.len());
     head.copy_from_slice(&SHA256_INFO);
-    digest.copy_from_slice(&hash.finish());
+    digest.copy_from_slice(Digest::of(message).as_bytes());
     let mut signature = vec![0; usize::try_from(key.size()).unwrap_or_default()];
     let length = key.private_encrypt(&info, &mut signature, Padding::PKCS1)?;
     signature.truncate(length);
@@ -186,11 +185,7 @@ fn sign_rs256(key: &PKey<Private>, message: &[u8]) -> Result<Vec<u8>, ErrorStack
 fn sign_ecdsa(key: &PKey<Private>, half: i32, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     let key = key.ec_key()?;
     let pair = match half {
-        32 => {
-            let mut hash = Sha256::new();
-            hash.update(message);
-            EcdsaSig::sign(&hash.finish(), &key)?
-        }
+        32 => EcdsaSig::sign(Digest::of(message).as_bytes(), &key)?,
         _ => {
             let mut hash = Sha384::new();
             hash.update(message);
