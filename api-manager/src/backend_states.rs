@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shared_claims::clock::{Clock, UnixTime};
 
+use crate::ahead::fetch;
 use crate::domain::api::upstream::{CircuitBreaker, Ejection};
 use crate::domain::ids::ApiId;
 use crate::ticker::{SECOND, Ticker};
@@ -107,6 +108,12 @@ impl BackendState {
             unhealthy: AtomicBool::new(false),
             changed: AtomicU64::new(now),
         }
+    }
+
+    /// Has fetched what every request reads and writes.
+    pub fn fetch(&self) {
+        fetch(&self.in_flight);
+        fetch(&self.unhealthy);
     }
 
     /// Counts one request in, or none where that is more than `breaker` allows.

@@ -45,6 +45,7 @@ pub mod route;
 pub mod routes;
 pub mod service;
 pub mod shards;
+pub mod slots;
 pub mod sources;
 pub mod streams;
 pub mod subscribers;

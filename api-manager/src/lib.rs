@@ -3,6 +3,7 @@
 //!
 //! `http` speaks, `flows` act, `domain` decides, `storage` remembers, `issuers` vouch, `gateway` guards.
 
+mod ahead;
 pub mod app;
 pub mod backend_key;
 pub mod backend_states;

@@ -1,5 +1,7 @@
 //! The stations of one request: what it asks for, whether it may, what it costs, and where it goes.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::header::EXPECT;
@@ -12,7 +14,7 @@ use super::Gateway;
 use super::bodies::Outgoing;
 use super::connection::Pulse;
 use super::cors;
-use super::decision::{self, Asked, Decision};
+use super::decision::{self, Asked, Decision, Step};
 use super::forward::{Way, forward};
 use super::grant_cache::Entry;
 use super::headers::{self, REQUEST_ID};
@@ -25,13 +27,14 @@ use super::path;
 use super::refusal::Refusal;
 use super::response_cache::{Seeking, Sought};
 use super::rewrite::fill;
-use super::routes::Route;
+use super::routes::{Found, Route};
 use super::subscribers::Subscriber;
 use super::trace::Trace;
 use super::upstream::attempts::Lease;
 use super::usage::Account;
 use super::validate;
 use super::websocket;
+use crate::ahead::fetch;
 use crate::domain::api::Operation;
 
 /// A request on its way, and what has become known of it.
@@ -85,30 +88,17 @@ impl<'a> Call<'a> {
         place: &mut Option<Request<Inbound>>,
     ) -> Result<Response<Outgoing>, Refusal> {
         let request = place.as_ref().ok_or(Refusal::Fault)?;
-        // Neither is ever forwarded, and an echo would show credentials to scripts (RFC 9110, section 9.3.8).
-        if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
-            return Err(Refusal::MethodNotAllowed(String::new()));
-        }
-        if headers::is_misframed_request(request.headers()) {
-            return Err(Refusal::Malformed("the request's length is not said in one plain way"));
-        }
-        let host = headers::host(request)?;
+        let (host, begun) = self.begin(request)?;
+        let step = match begun {
+            Begun::Answered(answer) => return Ok(*answer),
+            Begun::Asked(step) => step,
+        };
         let uri = request.uri().clone();
-        if uri.path_and_query().is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
-            return Err(path::BadPath::TooLong.into());
-        }
-        let path = path::canonical(uri.path())?;
-        let expectation = request.headers().get(EXPECT);
-        if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-            return Err(Refusal::Expectation);
-        }
-
-        if let Some(answer) = self.preflight(request, &path) {
-            return Ok(answer);
-        }
-        let asked = Arc::new(Asked::of(request, &path, self.pulse));
-        self.asked = Some(Arc::clone(&asked));
-        let decided = decision::decide(self.gateway, &asked, &mut self.route).await;
+        let asked = self.asked.as_ref().ok_or(Refusal::Fault)?;
+        let decided = match step {
+            Ok(step) => decision::decide(self.gateway, asked, step, &mut self.route).await,
+            Err(refusal) => Err(refusal),
+        };
         if let Err(refusal) = &decided {
             self.account.queued = self.gateway.refusals.here().turn(refusal).await;
         }
@@ -118,7 +108,7 @@ impl<'a> Call<'a> {
         if headers::is_loop(request.headers()) {
             return Err(Refusal::Loop);
         }
-        let watch = Watch::new(Arc::clone(self.gateway), route.id, asked);
+        let watch = Watch::new(Arc::clone(self.gateway), route.id, Arc::clone(asked));
         let websocket = websocket::is_handshake(request)?;
         // Last of all: what is refused for another reason costs nothing.
         let standing = self.throttle(&route, &operation, subscriber.as_deref(), at)?;
@@ -128,7 +118,7 @@ impl<'a> Call<'a> {
             tell(standing.as_ref(), &mut response);
             return Ok(response);
         }
-        let (prefix, rest) = path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
+        let (prefix, rest) = asked.path.split_at_checked(prefix).ok_or(Refusal::Fault)?;
         let upload_pause = self.gateway.patience.upload;
         let mut read = None;
         if route.validates {
@@ -181,7 +171,14 @@ impl<'a> Call<'a> {
         // While they are at hand: other requests will have taken their place in the processor's caches.
         drop((entry, subscriber));
         let began = Instant::now();
-        let forwarded = forward(way, request).await;
+        let mut forwarding = pin!(forward(way, request));
+        let forwarded = poll_fn(|cx| {
+            // The backend's answer is a while away, and then one after the other would be waited for.
+            fetch(&route.id);
+            fetch(&operation.auth);
+            forwarding.as_mut().poll(cx)
+        });
+        let forwarded = forwarded.await;
         self.account.backend = Some(began.elapsed());
         let (mut response, lease) = forwarded?;
         self.lease = Some(lease);
@@ -192,14 +189,54 @@ impl<'a> Call<'a> {
         Ok(response)
     }
 
+    /// As far as the call comes by what is at hand, and the host that it names.
+    fn begin(&mut self, request: &Request<Inbound>) -> Result<(Option<HeaderValue>, Begun), Refusal> {
+        // Neither is ever forwarded, and an echo would show credentials to scripts (RFC 9110, section 9.3.8).
+        if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+            return Err(Refusal::MethodNotAllowed(String::new()));
+        }
+        // Where it goes is found before anything else is looked at, so that the route is at hand when it is read.
+        let table = self.gateway.table.load();
+        let path = path::canonical(request.uri().path());
+        let found = path.as_deref().ok().and_then(|path| table.find(path));
+        if let Some(found) = &found {
+            found.route.fetch();
+        }
+        if headers::is_misframed_request(request.headers()) {
+            return Err(Refusal::Malformed("the request's length is not said in one plain way"));
+        }
+        let host = headers::host(request)?;
+        let target = request.uri().path_and_query();
+        if target.is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
+            return Err(path::BadPath::TooLong.into());
+        }
+        let path = path.as_deref().map_err(|bad| *bad)?;
+        let expectation = request.headers().get(EXPECT);
+        if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            return Err(Refusal::Expectation);
+        }
+        if let Some(answer) = self.preflight(request, found.as_ref()) {
+            return Ok((host, Begun::Answered(answer.into())));
+        }
+        let asked = self.asked.insert(Arc::new(Asked::of(request, path, self.pulse)));
+        if let Some(found) = &found {
+            found.route.fetch_further();
+        }
+        let step = decision::decide_at(self.gateway, (&table, found), asked, None, &mut self.route);
+        Ok((host, Begun::Asked(step)))
+    }
+
     /// Answers a browser that asks whether a page may call, before anybody is asked for credentials: it sends none.
-    fn preflight(&mut self, request: &Request<Inbound>, path: &str) -> Option<Response<Outgoing>> {
+    fn preflight(
+        &mut self,
+        request: &Request<Inbound>,
+        found: Option<&Found<'_, '_>>,
+    ) -> Option<Response<Outgoing>> {
         if !cors::is_preflight(request.method(), request.headers()) {
             return None;
         }
         let origin = cors::origin(request.headers())?;
-        let table = self.gateway.table.load();
-        let found = table.find(path).filter(|found| found.route.is_in_service())?;
+        let found = found.filter(|found| found.route.is_in_service())?;
         let allowed = found.route.cors.as_ref()?.preflight(&found.route.operations, found.rest, origin)?;
         self.route = Some(Arc::clone(found.route));
         let mut response = Response::new(Outgoing::full(String::new()));
@@ -235,6 +272,14 @@ impl<'a> Call<'a> {
         let limits = [subscription, application, of_operation, of_api, route.max_tps.as_deref()];
         take_all(limits.into_iter().flatten(), self.gateway.buckets.now(), now).map_err(Refusal::Throttled)
     }
+}
+
+/// What comes of a call's beginning.
+enum Begun {
+    /// Its answer.
+    Answered(Box<Response<Outgoing>>),
+    /// How far the decision came on what it asks for.
+    Asked(Result<Step, Refusal>),
 }
 
 /// Says how the caller stands, where there is a limit.

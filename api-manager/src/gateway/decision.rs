@@ -12,10 +12,10 @@ use super::connection::Pulse;
 use super::credentials::{Choice, Credential, Presented};
 use super::deny;
 use super::grant_cache::{Cached, CannotLookUp, Entry};
-use super::operations::{Undeclared, is_open};
+use super::operations::Undeclared;
 use super::refusal::Refusal;
 use super::resolve::Wanted;
-use super::routes::Route;
+use super::routes::{Found, Route, RouteTable};
 use super::subscribers::Subscriber;
 use crate::domain::api::Operation;
 use crate::domain::application::KeyType;
@@ -69,23 +69,24 @@ pub enum Step {
 /// What was looked up: what the credential stands for, if anything.
 pub type Fetched = Option<Arc<Entry>>;
 
-/// Decides. Where the facts have to be fetched first, the decision begins anew after that: the table may have changed
-/// meanwhile. `route` is told the API as soon as it is known to be in service, whatever is decided.
+/// Takes a decision to its end. Where facts have to be fetched first, it begins anew after that: the table may have changed
+/// meanwhile.
 ///
 /// # Errors
 /// The first rule that refuses.
 pub async fn decide(
     gateway: &Arc<Gateway>,
     asked: &Asked,
+    mut step: Step,
     route: &mut Option<Arc<Route>>,
 ) -> Result<Decision, Refusal> {
-    let mut fetched = None;
     loop {
-        match try_decide(gateway, asked, fetched.take(), route)? {
+        match step {
             Step::Decided(decision) => return Ok(decision),
             Step::Missing(credential) => {
                 let found = fetch(gateway, asked, credential).await;
-                fetched = Some(found.map_err(|CannotLookUp| Refusal::CannotLookUp)?);
+                let found = found.map_err(|CannotLookUp| Refusal::CannotLookUp)?;
+                step = try_decide(gateway, asked, Some(found), route)?;
             }
         }
     }
@@ -106,7 +107,8 @@ pub async fn fetch(
     gateway.grants.look_up(&gateway.app, wanted).await
 }
 
-/// Decides by the table of now, and by what is remembered or was `fetched`.
+/// Decides by the table of now, and by what is remembered or was `fetched`. `route` is told the API as soon as it is known to
+/// be in service, whatever is decided.
 ///
 /// # Errors
 /// The first rule that refuses.
@@ -117,14 +119,26 @@ pub fn try_decide(
     route: &mut Option<Arc<Route>>,
 ) -> Result<Step, Refusal> {
     let table = gateway.table.load();
-    let found = table.find(&asked.path).filter(|found| found.route.is_in_service());
-    let found = found.ok_or(Refusal::NotFound)?;
-    found.route.touch();
+    decide_at(gateway, (&table, table.find(&asked.path)), asked, fetched, route)
+}
+
+/// Decides at the place that was found in a table.
+///
+/// # Errors
+/// The first rule that refuses.
+pub fn decide_at(
+    gateway: &Gateway,
+    (table, found): (&RouteTable, Option<Found<'_, '_>>),
+    asked: &Asked,
+    fetched: Option<Fetched>,
+    route: &mut Option<Arc<Route>>,
+) -> Result<Step, Refusal> {
+    let found = found.filter(|found| found.route.is_in_service()).ok_or(Refusal::NotFound)?;
     let place = route.insert(Arc::clone(found.route));
     if place.state == State::Blocked {
         return Err(Refusal::ApiBlocked);
     }
-    let operation =
+    let declared =
         place.operations.find(&asked.method, found.rest).map_err(|undeclared| match undeclared {
             Undeclared::Path => Refusal::NotFound,
             Undeclared::Method(allow) => Refusal::MethodNotAllowed(Vec::from_iter(allow).join(", ")),
@@ -136,7 +150,7 @@ pub fn try_decide(
     }
 
     let mut entry = None;
-    let choice = if is_open(operation) { Choice::Nothing } else { asked.presented.choose(place.security) };
+    let choice = if declared.is_open { Choice::Nothing } else { asked.presented.choose(place.security) };
     let token = match choice {
         Choice::Nothing => Token::Missing,
         Choice::Junk => Token::Malformed,
@@ -158,7 +172,8 @@ pub fn try_decide(
             entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.principal, from))
         }
     };
-    let key_type = admit(&table, place, operation, token, now)?;
+    let operation = &declared.operation;
+    let key_type = admit(table, place, operation, token, now)?;
     let caller = entry.as_deref().filter(|_| table.deny.names_callers()).map(deny::Caller::of);
     if let Some(rule) =
         caller.and_then(|caller| table.deny.denies_caller(asked.presented.from.peer, place.id, &caller, now))

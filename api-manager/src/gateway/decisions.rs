@@ -75,7 +75,11 @@ fn explain(gateway: &Gateway, refused: &Refused<'_>) -> (Explanation, Option<Arc
         let route = found.route;
         explanation.api = Some(route.id);
         findings.route(route, found.prefix);
-        called = route.operations.find(&asked.method, found.rest).ok().map(Arc::clone);
+        called = route
+            .operations
+            .find(&asked.method, found.rest)
+            .ok()
+            .map(|declared| Arc::clone(&declared.operation));
         let operation = called.as_deref();
         if let Some(operation) = operation {
             findings.operation(operation);
@@ -263,7 +267,7 @@ impl Findings {
         let subscriber = table.subscriber(caller.application_id());
         let subscription = match subscriber.and_then(|subscriber| subscriber.at(route.id)) {
             None => "none".to_owned(),
-            Some(right) => format!("{}, on the tier {}", right.state.as_str(), right.tier),
+            Some(right) => format!("{}, on the tier {}", right.state.as_str(), right.tier.name),
         };
         self.saw(Step::Subscription, subscription);
         self.saw(Step::Endpoint, format!("a {} key", caller.key_type().as_str()));

@@ -1,5 +1,7 @@
 //! The way to the backend and back.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +93,15 @@ pub async fn forward(
             None => body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause)),
         };
         let asking = asking(&way, &mut head, &mut form, (attempt.address, &upload))?;
-        let (failure, refusal) = match exchange(&way, asking, upload, progress.as_ref()).await {
+        let exchanged = {
+            let mut exchanging = pin!(exchange(&way, asking, upload, progress.as_ref()));
+            let going = poll_fn(|cx| {
+                attempt.lease.fetch();
+                exchanging.as_mut().poll(cx)
+            });
+            going.await
+        };
+        let (failure, refusal) = match exchanged {
             Ok(answer) => {
                 attempts.answered(&attempt, answer.response.status());
                 let response = match upgrade.filter(|_| answer.response.status().is_informational()) {

@@ -139,7 +139,7 @@ impl Assertions {
             ("apiname", told.name.clone()),
             ("apicontext", told.context.clone()),
             ("version", told.version.clone()),
-            ("tier", right.tier.to_string()),
+            ("tier", right.tier.name.to_string()),
             ("keytype", keytype.to_owned()),
             ("usertype", if origin.is_some() { "APPLICATION_USER" } else { "APPLICATION" }.to_owned()),
         ];

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shared_claims::clock::{Clock, UnixTime};
 
 use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
+use crate::ahead::fetch;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::tier::Limit;
 use crate::ticker::{SECOND, Ticker};
@@ -167,6 +168,11 @@ pub fn take_all<'l>(
 }
 
 impl Limited {
+    /// Has its bucket fetched.
+    pub fn fetch(&self) {
+        fetch(&*self.bucket);
+    }
+
     fn refuse(&self, RetryAfter(wait): RetryAfter, wall: UnixTime) -> Throttled {
         let seconds = seconds(wait);
         let next = wall.plus(i64::try_from(seconds).unwrap_or(i64::MAX));

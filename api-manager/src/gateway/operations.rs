@@ -4,13 +4,13 @@
 //! compared as the text they stand for, so that no escape makes a path match less than what the backend will read.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hint::black_box;
 use std::sync::Arc;
 
 use http::Method;
 use smallvec::SmallVec;
 
 use super::path::decoded;
+use crate::ahead::fetch;
 use crate::domain::api::{Operation, OperationAuth};
 
 /// Declared operations, ready to be searched.
@@ -35,32 +35,58 @@ struct Node {
 /// here: of thousands of APIs a processor has none at hand, and waits for each line of memory that it has to read.
 type Methods = SmallVec<[Declared; 1]>;
 
-struct Declared {
+/// One method of a path, with what a decision asks first right beside it.
+pub struct Declared {
     verb: Verb,
-    operation: Arc<Operation>,
+    /// Whether anybody may call it.
+    pub is_open: bool,
+    /// The rest.
+    pub operation: Arc<Operation>,
 }
 
-/// A method, for its comparison with the one that is asked for.
+/// A method that can be declared (see [`operation::METHODS`](crate::domain::api::operation::METHODS)), in one byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Any,
-    Only(Method),
-    /// What is no method is nobody's.
-    Never,
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+    /// Not one of these: only `*` stands for it.
+    Other,
 }
 
 impl Declared {
     fn of(operation: &Operation) -> Self {
         let verb = match operation.method.as_str() {
             "*" => Verb::Any,
-            named => Method::from_bytes(named.as_bytes()).map_or(Verb::Never, Verb::Only),
+            named => Method::from_bytes(named.as_bytes()).map_or(Verb::Other, |method| Verb::of(&method)),
         };
-        Self { verb, operation: Arc::new(operation.clone()) }
+        Self { verb, is_open: is_open(operation), operation: Arc::new(operation.clone()) }
     }
 }
 
 impl Verb {
-    fn is(&self, asked: &Method) -> bool {
-        matches!(self, Self::Only(own) if own == asked)
+    /// The method of a request.
+    fn of(asked: &Method) -> Self {
+        match *asked {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::PATCH => Self::Patch,
+            Method::DELETE => Self::Delete,
+            Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it stands for the method of a request by name.
+    fn is(self, asked: Self) -> bool {
+        self == asked && asked != Self::Other
     }
 }
 
@@ -98,20 +124,28 @@ impl Operations {
         Self(root)
     }
 
-    /// As [`Route::touch`](super::route::Route::touch).
-    pub fn touch(&self) {
-        let all = self.0.below.first().or_else(|| self.0.here.first());
-        black_box(all.map(|declared| declared.operation.auth));
+    /// As [`Route::fetch`](super::route::Route::fetch).
+    pub fn fetch(&self) {
+        fetch(&self.0.below);
+        fetch(&self.0.here);
+    }
+
+    /// As [`Route::fetch_further`](super::route::Route::fetch_further).
+    pub fn fetch_further(&self) {
+        if let Some(Declared { operation, .. }) = self.0.below.first().or_else(|| self.0.here.first()) {
+            fetch(&operation.auth);
+            fetch(&operation.rewrite);
+        }
     }
 
     /// The operation for `method` at `rest`, which is empty or begins with a slash.
     ///
     /// # Errors
     /// [`Undeclared`].
-    pub fn find(&self, method: &Method, rest: &str) -> Result<&Arc<Operation>, Undeclared> {
+    pub fn find(&self, method: &Method, rest: &str) -> Result<&Declared, Undeclared> {
         let mut others = Others::default();
         let rest = rest.strip_prefix('/').filter(|rest| !rest.is_empty());
-        let found = self.0.find(method, rest, &mut others);
+        let found = self.0.find(Verb::of(method), rest, &mut others);
         found.ok_or(if others.0.is_empty() { Undeclared::Path } else { Undeclared::Method(others.0) })
     }
 }
@@ -121,19 +155,19 @@ impl Operations {
 struct Others(BTreeSet<String>);
 
 impl Others {
-    fn pick<'o>(&mut self, methods: &'o [Declared], asked: &Method) -> Option<&'o Arc<Operation>> {
+    fn pick<'o>(&mut self, methods: &'o [Declared], asked: Verb) -> Option<&'o Declared> {
         let exact = methods.iter().find(|declared| declared.verb.is(asked));
         let found = exact.or_else(|| methods.iter().find(|declared| matches!(declared.verb, Verb::Any)));
         if found.is_none() {
             self.0.extend(methods.iter().map(|declared| declared.operation.method.clone()));
         }
-        found.map(|declared| &declared.operation)
+        found
     }
 }
 
 impl Node {
     /// Visits each node at most once: a node stands at one depth, and so meets one segment of the path.
-    fn find(&self, method: &Method, rest: Option<&str>, others: &mut Others) -> Option<&Arc<Operation>> {
+    fn find(&self, method: Verb, rest: Option<&str>, others: &mut Others) -> Option<&Declared> {
         let Some(rest) = rest else {
             return others.pick(&self.here, method).or_else(|| others.pick(&self.below, method));
         };
@@ -180,7 +214,7 @@ mod tests {
 
     fn found(operations: &Operations, method: &str, rest: &str) -> String {
         match operations.find(&method.parse().unwrap(), rest) {
-            Ok(operation) => operation.path.clone(),
+            Ok(declared) => declared.operation.path.clone(),
             Err(Undeclared::Path) => "404".to_owned(),
             Err(Undeclared::Method(allow)) => format!("405 {}", Vec::from_iter(allow).join(" ")),
         }
@@ -223,6 +257,17 @@ mod tests {
         let all = operations(&[("GET", "/cats"), ("*", "/*")]);
         assert_eq!(found(&all, "GET", "/cats"), "/cats");
         assert_eq!(found(&all, "POST", "/cats"), "/*");
+    }
+
+    #[test]
+    fn a_method_that_nobody_can_declare_is_let_through_by_a_star_only() {
+        for method in ["PROPFIND", "*", "get"] {
+            assert_eq!(found(&operations(&[("GET", "/cats"), ("*", "/*")]), method, "/cats"), "/*");
+            assert_eq!(
+                found(&operations(&[(method, "/cats")]), "PROPFIND", "/cats") == "/cats",
+                method == "*"
+            );
+        }
     }
 
     #[test]

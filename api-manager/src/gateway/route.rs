@@ -1,6 +1,5 @@
 //! An API as the gateway needs it, compiled.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -17,6 +16,7 @@ use super::subscribers::Tiers;
 use super::transforms::Shapes;
 use super::upstream::{Upstream, Upstreams};
 use super::usage::Tally;
+use crate::ahead::fetch;
 use crate::domain::api::transport::Protocol;
 use crate::domain::api::{Api, Timeouts};
 use crate::domain::application::KeyType;
@@ -155,12 +155,19 @@ impl Route {
         }
     }
 
-    /// Reads what a call will need, one beside the other, where the call would read it one after the other: for all of it a
-    /// processor waits as long as for one.
-    pub fn touch(&self) {
-        black_box(self.timeouts.idle);
-        self.operations.touch();
-        self.production.touch();
+    /// Has fetched what a call will read of it. Some instructions later it is at hand.
+    pub fn fetch(&self) {
+        fetch(&self.id);
+        fetch(&self.timeouts);
+        fetch(&self.shared);
+        self.operations.fetch();
+        self.production.fetch();
+    }
+
+    /// The same of what it refers to: it is read for that itself.
+    pub fn fetch_further(&self) {
+        self.operations.fetch_further();
+        self.production.fetch_further();
     }
 
     /// The header in which its backend hears who calls.

@@ -6,27 +6,27 @@
 //! Keys are no caller's choice: ids and digests of ours, places of APIs.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-type Shard<K, V> = HashMap<K, V, RandomState>;
+use super::slots::{self, Slot};
+
+type Shard<K, V> = Arc<[Slot<K, V>]>;
 
 /// The map. Cloning it costs a reference a shard.
 #[derive(Clone)]
 pub struct Shards<K, V> {
     /// A power of two of them.
-    shards: Box<[Arc<Shard<K, V>>]>,
+    shards: Box<[Shard<K, V>]>,
     len: usize,
-    /// Says in which shard an entry is; each shard has a seed of its own.
     hasher: RandomState,
 }
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
-        Self { shards: Box::new([Arc::default()]), len: 0, hasher: RandomState::default() }
+        Self { shards: Box::new([Arc::new([])]), len: 0, hasher: RandomState::default() }
     }
 }
 
@@ -36,16 +36,18 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     pub fn of(entries: Vec<(K, V)>) -> Self {
         let hasher = RandomState::default();
         let wide = entries.len().isqrt().next_power_of_two();
-        let mut shards: Vec<Shard<K, V>> = Vec::new();
-        shards.resize_with(wide, Shard::default);
-        let mut all = Self { shards: Box::new([]), len: 0, hasher };
+        let mut dealt: Vec<Vec<(u64, K, V)>> = Vec::new();
+        dealt.resize_with(wide, Vec::new);
         for (key, value) in entries {
-            let place = place_of(&all.hasher, &key, wide);
-            let Some(shard) = shards.get_mut(place) else { continue };
-            all.len += usize::from(shard.insert(key, value).is_none());
+            let hash = hasher.hash_one(&key);
+            if let Some(entries) = dealt.get_mut(place_of(hash, wide)) {
+                entries.push((hash, key, value));
+            }
         }
-        all.shards = shards.into_iter().map(Arc::new).collect();
-        all
+        let shards: Box<[Shard<K, V>]> =
+            dealt.into_iter().map(|entries| slots::deal(entries).into()).collect();
+        let len = shards.iter().map(|shard| slots::iter(shard).count()).sum();
+        Self { shards, len, hasher }
     }
 
     /// What is kept under `key`.
@@ -55,7 +57,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.shards.get(place_of(&self.hasher, key, self.shards.len()))?.get(key)
+        let hash = self.hasher.hash_one(key);
+        slots::find(self.shards.get(place_of(hash, self.shards.len()))?, hash, key)
     }
 
     /// Keeps `value` under `key`.
@@ -64,10 +67,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         if self.len >= 4 * self.shards.len() * self.shards.len() {
             *self = Self::of(self.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
         }
-        let place = place_of(&self.hasher, &key, self.shards.len());
-        if let Some(shard) = self.shards.get_mut(place) {
-            self.len += usize::from(Arc::make_mut(shard).insert(key, value).is_none());
-        }
+        self.change(&key.clone(), Some((key, value)));
     }
 
     /// Keeps nothing under `key` any more.
@@ -76,18 +76,32 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let place = place_of(&self.hasher, key, self.shards.len());
-        if let Some(shard) = self.shards.get_mut(place)
-            && shard.contains_key(key)
-        {
-            Arc::make_mut(shard).remove(key);
-            self.len -= 1;
+        if self.get(key).is_some() {
+            self.change(key, None);
         }
+    }
+
+    /// Deals the key's shard out anew, with another entry for it.
+    fn change<Q>(&mut self, key: &Q, entry: Option<(K, V)>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        let place = place_of(hash, self.shards.len());
+        let Some(shard) = self.shards.get_mut(place) else { return };
+        let others = slots::iter(shard).filter(|(other, _)| Borrow::<Q>::borrow(*other) != key);
+        let mut entries: Vec<(u64, K, V)> =
+            others.map(|(key, value)| (self.hasher.hash_one(key), key.clone(), value.clone())).collect();
+        let before = slots::iter(shard).count();
+        entries.extend(entry.map(|(key, value)| (hash, key, value)));
+        self.len = self.len + entries.len() - before;
+        *shard = slots::deal(entries).into();
     }
 
     /// Everything.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+        self.shards.iter().flat_map(|shard| slots::iter(shard))
     }
 
     /// How much is kept.
@@ -103,10 +117,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     }
 }
 
-/// By the upper bits: the map inside goes by the lower ones.
-fn place_of<Q: Hash + ?Sized>(hasher: &RandomState, key: &Q, wide: usize) -> usize {
-    let upper = hasher.hash_one(key) >> 40;
-    usize::try_from(upper).unwrap_or_default() & (wide - 1)
+/// By the upper bits: within the shard it goes by the lower ones.
+fn place_of(hash: u64, wide: usize) -> usize {
+    usize::try_from(hash >> 40).unwrap_or_default() & (wide - 1)
 }
 
 #[cfg(test)]

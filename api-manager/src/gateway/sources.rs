@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use shared_server::database::{AnyConnection, Database, StorageError};
+use shared_server::memory;
 
 use super::routes::{Delta, Sources};
 use crate::domain::route_change::RouteChange;
@@ -12,6 +13,8 @@ use crate::storage::{
 
 /// So many changes at once are read one by one; of more, everything is.
 const MOST_CHANGES: usize = 200;
+/// Where there are so many APIs, calls read all over the memory that they take: it is to lie in huge pages, from the start.
+const MANY: i64 = 1_000;
 
 /// What was read.
 pub enum Read {
@@ -86,7 +89,14 @@ fn read_delta(
 /// [`StorageError`].
 pub async fn read_everything(database: &Database) -> Result<Sources, StorageError> {
     // First, as above.
-    let revision = database.read(|connection| revisions::read(connection, revisions::ROUTES)).await?;
+    let (revision, count) = database
+        .read(|connection| {
+            Ok::<_, StorageError>((revisions::read(connection, revisions::ROUTES)?, apis::count(connection)?))
+        })
+        .await?;
+    if count >= MANY {
+        memory::grow();
+    }
     let rest = database.read(|connection| {
         Ok::<_, StorageError>((
             apis::list_all(connection)?,

@@ -1,12 +1,14 @@
 //! Applications as the gateway needs them: what each may call, and on which tier.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use super::limits::{Buckets, Key, Limited};
 use super::shards::Shards;
+use super::slots::{self, Slot};
 use crate::domain::application::About;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::subscription::{SubscriptionState, Terms};
@@ -19,9 +21,16 @@ pub struct Subscribers {
     tiers: Arc<Tiers>,
 }
 
-/// The limits of tiers by name.
+/// Tiers by name.
 #[derive(Default)]
-pub struct Tiers(HashMap<Arc<str>, Option<Limit>>);
+pub struct Tiers(HashMap<Box<str>, Arc<Known>>);
+
+/// A tier as subscriptions refer to it.
+pub struct Known {
+    /// Its name.
+    pub name: Box<str>,
+    limit: Option<Limit>,
+}
 
 /// An application with what it has subscribed to.
 pub struct Subscriber {
@@ -35,11 +44,11 @@ pub struct Subscriber {
 }
 
 /// What an application may do, by what it has subscribed to. Most have subscribed to little: a hundred thousand of them are to be
-/// small. Of thousands of subscriptions a search would read a dozen that lie far apart, a map reads two.
+/// small. Of thousands of subscriptions a search would read a dozen that lie far apart, a map reads one.
 enum Rights {
     /// In the order of the APIs.
     Few(Box<[(ApiId, Right)]>),
-    Many(HashMap<ApiId, Right, RandomState>),
+    Many(RandomState, Box<[Slot<ApiId, Right>]>),
 }
 
 /// The most that are searched.
@@ -48,7 +57,9 @@ const FEW: usize = 16;
 impl Rights {
     fn of(mut all: Vec<(ApiId, Right)>) -> Self {
         if all.len() > FEW {
-            return Self::Many(all.into_iter().collect());
+            let hasher = RandomState::default();
+            let hashed = all.into_iter().map(|(api, right)| (hasher.hash_one(api), api, right)).collect();
+            return Self::Many(hasher, slots::deal(hashed).into());
         }
         all.sort_unstable_by_key(|(api, _)| *api);
         Self::Few(all.into())
@@ -60,37 +71,43 @@ impl Rights {
                 let place = all.binary_search_by_key(&api, |(api, _)| *api).ok()?;
                 all.get(place).map(|(_, right)| right)
             }
-            Self::Many(all) => all.get(&api),
+            Self::Many(hasher, all) => slots::find(all, hasher.hash_one(api), &api),
         }
     }
 }
 
-/// What an application may do at one API.
+/// What an application may do at one API. With the API's id it is one line of memory, for each call of another API reads one that
+/// is not at hand.
 pub struct Right {
     /// Whether the subscription counts.
     pub state: SubscriptionState,
     /// Of the subscription's tier.
     pub limited: Option<Limited>,
     /// The subscription's tier.
-    pub tier: Arc<str>,
+    pub tier: Arc<Known>,
 }
 
 impl Tiers {
     /// Of these.
     #[must_use]
     pub fn of(tiers: Vec<Tier>) -> Self {
-        Self(tiers.into_iter().map(|tier| (tier.name.into(), tier.limit)).collect())
+        let known = |Tier { name, limit, .. }: Tier| {
+            let name: Box<str> = name.into();
+            (name.clone(), Arc::new(Known { name, limit }))
+        };
+        Self(tiers.into_iter().map(known).collect())
     }
 
     /// The limit of the tier of that name, where it has one.
     #[must_use]
     pub fn limit(&self, name: &str) -> Option<&Limit> {
-        self.0.get(name)?.as_ref()
+        self.0.get(name)?.limit.as_ref()
     }
 
-    /// The name, without a copy of it where that can be.
-    fn name(&self, name: &str) -> Arc<str> {
-        self.0.get_key_value(name).map_or_else(|| name.into(), |(name, _)| Arc::clone(name))
+    /// The tier of that name; one that is not there has no limit.
+    fn known(&self, name: &str) -> Arc<Known> {
+        let unknown = || Arc::new(Known { name: name.into(), limit: None });
+        self.0.get(name).map_or_else(unknown, Arc::clone)
     }
 }
 
@@ -163,8 +180,8 @@ impl Subscriber {
             .into_iter()
             .map(|subscription| {
                 let key = Key::Subscription(id, subscription.api_id);
-                let limited = buckets.by_tier(key, tiers.limit(&subscription.tier));
-                let tier = tiers.name(&subscription.tier);
+                let tier = tiers.known(&subscription.tier);
+                let limited = buckets.by_tier(key, tier.limit.as_ref());
                 (subscription.api_id, Right { state: subscription.state, limited, tier })
             })
             .collect();
@@ -175,6 +192,9 @@ impl Subscriber {
     /// The application's subscription to an API.
     #[must_use]
     pub fn at(&self, api: ApiId) -> Option<&Right> {
-        self.rights.at(api)
+        let right = self.rights.at(api)?;
+        // It is taken from when everything else is decided.
+        right.limited.as_ref().inspect(|limited| limited.fetch());
+        Some(right)
     }
 }

@@ -12,7 +12,6 @@ mod schedule;
 mod tests;
 
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +20,7 @@ use log::warn;
 use smallvec::SmallVec;
 
 use super::clients::Profile;
+use crate::ahead::fetch;
 use crate::backend_states::{BackendState, BackendStates};
 use crate::domain::api::upstream::{self, Balance, CircuitBreaker, Ejection, HealthCheck, Retries};
 use crate::domain::api::{Api, Backend};
@@ -194,10 +194,19 @@ impl Upstream {
         self.all.is_empty()
     }
 
-    /// As [`Route::touch`](super::route::Route::touch).
-    pub fn touch(&self) {
-        let pending = self.all.first().map(|member| member.state.in_flight());
-        black_box((pending, self.lasting.turn.load(Ordering::Relaxed), self.circuit_breaker));
+    /// As [`Route::fetch`](super::route::Route::fetch).
+    pub fn fetch(&self) {
+        fetch(&self.all);
+        fetch(&self.lasting);
+        fetch(&self.weighted);
+    }
+
+    /// As [`Route::fetch_further`](super::route::Route::fetch_further).
+    pub fn fetch_further(&self) {
+        fetch(&*self.lasting);
+        if let Some(member) = self.all.first() {
+            member.state.fetch();
+        }
     }
 
     /// Whether they are asked how they are.

@@ -74,6 +74,14 @@ pub fn list_all(connection: &mut AnyConnection) -> Result<Vec<Api>, StorageError
     rows.into_iter().map(Row::read).collect()
 }
 
+/// How many APIs there are.
+///
+/// # Errors
+/// The database failed.
+pub fn count(connection: &mut AnyConnection) -> Result<i64, StorageError> {
+    Ok(apis::table.count().get_result(connection)?)
+}
+
 /// Up to `rows` APIs after the id `after` for which `wanted` holds.
 ///
 /// What a search asks for is inside the definition, so rows are read in batches and judged here.

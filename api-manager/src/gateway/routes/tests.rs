@@ -226,7 +226,7 @@ fn answers(table: &RouteTable, applications: &[ApplicationId]) -> Vec<String> {
     for id in applications {
         let rights = table.routes().filter_map(|route| {
             let right = table.subscriber(*id)?.at(route.id)?;
-            Some((route.id, right.state, right.tier.to_string()))
+            Some((route.id, right.state, right.tier.name.to_string()))
         });
         let mut rights: Vec<_> = rights.collect();
         rights.sort_by_key(|(api, ..)| *api);

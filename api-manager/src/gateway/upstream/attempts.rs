@@ -21,6 +21,11 @@ impl Lease {
         Self { state, pending: AtomicBool::new(true) }
     }
 
+    /// Has fetched what is written when the answer comes.
+    pub fn fetch(&self) {
+        self.state.fetch();
+    }
+
     fn answered(&self) {
         if self.pending.swap(false, Ordering::Relaxed) {
             self.state.answered();

@@ -1,10 +1,12 @@
 //! Counts on their way to the database: added up here, written in batches, kept where that fails.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
+use std::hint::black_box;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use log::warn;
 use shared_claims::clock::UnixTime;
 use shared_server::database::Database;
@@ -50,32 +52,59 @@ impl Wider for ByLine {
 
 /// What is added up and not handed on yet.
 pub struct Books<K> {
-    lines: HashMap<K, Totals, RandomState>,
+    lines: HashTable<(K, Totals)>,
+    hasher: RandomState,
+}
+
+/// A key with its hash, which is computed once.
+pub struct Hashed<K> {
+    /// The key.
+    pub key: K,
+    hash: u64,
 }
 
 impl<K> Default for Books<K> {
     fn default() -> Self {
-        Self { lines: HashMap::default() }
+        Self { lines: HashTable::new(), hasher: RandomState::default() }
     }
 }
 
 impl<K: Eq + Hash + Wider> Books<K> {
     /// Adds to a line; false where it is lost. Where there are too many lines, application and operation are given up
     /// first: what an API is called is still counted.
-    pub fn enter(&mut self, mut key: K, totals: &Totals) -> bool {
-        if let Some(sum) = self.lines.get_mut(&key) {
+    pub fn enter(&mut self, Hashed { mut key, mut hash }: Hashed<K>, totals: &Totals) -> bool {
+        if let Some((_, sum)) = self.lines.find_mut(hash, |(other, _)| *other == key) {
             sum.add(totals);
             return true;
         }
         if self.lines.len() >= MOST {
             key = key.wider();
+            hash = self.hasher.hash_one(&key);
         }
         // As many again, for APIs and statuses.
-        let has_room = self.lines.len() < 2 * MOST || self.lines.contains_key(&key);
-        if has_room {
-            self.lines.entry(key).or_default().add(totals);
+        let has_room = self.lines.len() < 2 * MOST;
+        let hash_of = |(key, _): &(K, Totals)| self.hasher.hash_one(key);
+        match self.lines.entry(hash, |(other, _)| *other == key, hash_of) {
+            Entry::Occupied(mut line) => line.get_mut().1.add(totals),
+            Entry::Vacant(_) if !has_room => return false,
+            Entry::Vacant(place) => {
+                let mut sum = Totals::default();
+                sum.add(totals);
+                place.insert((key, sum));
+            }
         }
-        has_room
+        true
+    }
+
+    /// Ready to be entered in these books.
+    pub fn hashed(&self, key: K) -> Hashed<K> {
+        Hashed { hash: self.hasher.hash_one(&key), key }
+    }
+
+    /// Reads a line, so that it is at hand when it is added to.
+    pub fn touch(&self, Hashed { key, hash }: &Hashed<K>) {
+        let line = self.lines.find(*hash, |(other, _)| other == key);
+        black_box(line.map(|(_, totals)| totals.calls));
     }
 
     /// Whether there are so many lines that some will soon be given up.
@@ -107,7 +136,7 @@ impl Books<ByLine> {
     pub fn collect(&mut self, counts: impl Iterator<Item = (ByLine, Totals)>) -> u64 {
         let mut lost = 0;
         for (line, totals) in counts {
-            if !self.enter(line, &totals) {
+            if !self.enter(self.hashed(line), &totals) {
                 lost += u64::try_from(totals.calls).unwrap_or_default();
             }
         }
@@ -154,10 +183,10 @@ mod tests {
     fn calls_of_one_line_are_added_up_and_survive_a_failed_write() {
         let mut books = Books::default();
         for _ in 0..3 {
-            assert!(books.enter((MINUTE, line(1)), &one()));
+            assert!(books.enter(books.hashed((MINUTE, line(1))), &one()));
         }
         let failed = books.take();
-        assert!(books.enter((MINUTE, line(1)), &one()));
+        assert!(books.enter(books.hashed((MINUTE, line(1))), &one()));
         assert_eq!(books.put_in(failed), 0);
         let counts = books.take();
         assert_eq!((counts.len(), counts[0].totals.calls), (1, 4));
@@ -167,7 +196,7 @@ mod tests {
     fn too_many_lines_lose_their_operations_before_calls_are_lost() {
         let mut books = Books::default();
         for operation in 0..MOST + 1_000 {
-            assert!(books.enter((MINUTE, line(operation)), &one()));
+            assert!(books.enter(books.hashed((MINUTE, line(operation))), &one()));
         }
         let counts = books.take();
         assert_eq!(counts.len(), MOST + 1);

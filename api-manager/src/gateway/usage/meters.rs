@@ -2,15 +2,16 @@
 //! metrics adds them up: while nobody does, nothing is copied.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use shared_server::telemetry::Metrics;
+use smallvec::SmallVec;
 
-use super::till::{Record, Till};
+use super::till::Till;
+use crate::ahead::fetch;
 use crate::gateway::cores::PerCore;
 
 /// The most labels, with the two that are no API's; APIs beyond them share the numbers of one.
@@ -78,22 +79,32 @@ impl Labels {
     }
 }
 
+/// What a call took.
+pub struct Times {
+    /// From the head of the request to the end of the answer.
+    pub whole: Duration,
+    /// The gateway's own part, until the head of the answer.
+    pub own: Duration,
+    /// The backend's, until the head of its answer.
+    pub backend: Option<Duration>,
+}
+
 /// How many calls took how long.
 #[derive(Clone)]
-struct Times<const N: usize> {
+struct Spread<const N: usize> {
     /// By the first bound that is not exceeded.
     within: [u64; N],
     beyond: u64,
     sum: f64,
 }
 
-impl<const N: usize> Default for Times<N> {
+impl<const N: usize> Default for Spread<N> {
     fn default() -> Self {
         Self { within: [0; N], beyond: 0, sum: 0.0 }
     }
 }
 
-impl<const N: usize> Times<N> {
+impl<const N: usize> Spread<N> {
     fn count(&mut self, time: Duration, bounds: &[f64; N]) {
         let seconds = time.as_secs_f64();
         let within = self.within.iter_mut().zip(bounds).find(|(_, bound)| seconds <= **bound);
@@ -129,22 +140,30 @@ impl<const N: usize> Times<N> {
 #[derive(Clone, Default)]
 pub struct Numbers {
     /// By status, and by 0 for those that are of no class: a backend may answer with any number up to 999. Nearly always few.
-    requests: Vec<(u16, u64)>,
-    whole: Times<{ BOUNDS.len() }>,
-    backend: Times<{ BOUNDS.len() }>,
-    own: Times<{ OWN_BOUNDS.len() }>,
+    requests: SmallVec<[(u16, u64); 1]>,
+    whole: Spread<{ BOUNDS.len() }>,
+    backend: Spread<{ BOUNDS.len() }>,
+    own: Spread<{ OWN_BOUNDS.len() }>,
 }
 
 impl Numbers {
+    /// Has fetched what counting a call will read.
+    pub fn fetch(&self) {
+        fetch(&self.requests);
+        fetch(&self.whole);
+        fetch(&self.whole.sum);
+        fetch(&self.backend);
+        fetch(&self.backend.sum);
+        fetch(&self.own);
+        fetch(&self.own.sum);
+    }
+
     /// Counts a call.
-    pub fn count(&mut self, record: &Record) {
-        // As `Route::touch`: these lie in several lines of memory.
-        black_box((self.requests.first().copied(), self.whole.sum, self.backend.sum, self.own.sum));
-        let status = record.status.as_u16();
+    pub fn count(&mut self, status: u16, times: &Times) {
         self.request(if status < 600 { status } else { 0 }, 1);
-        self.whole.count(record.whole, &BOUNDS);
-        self.own.count(record.own, &OWN_BOUNDS);
-        if let Some(backend) = record.account.backend {
+        self.whole.count(times.whole, &BOUNDS);
+        self.own.count(times.own, &OWN_BOUNDS);
+        if let Some(backend) = times.backend {
             self.backend.count(backend, &BOUNDS);
         }
     }
@@ -197,7 +216,7 @@ impl Collector for Meters {
         let labels = self.labels.all();
         let mut sums = vec![Numbers::default(); labels.len()];
         for till in self.tills.each() {
-            let till = till.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut till = till.lock().unwrap_or_else(PoisonError::into_inner);
             sums.iter_mut().zip(till.numbers()).for_each(|(sum, numbers)| sum.add(numbers));
         }
         let numbers = |(label, slot): (Arc<str>, Slot)| Some((label, sums.get(slot.index())?));

@@ -7,9 +7,10 @@ use std::time::Duration;
 use http::StatusCode;
 use shared_claims::clock::UnixTime;
 
-use super::books::{Books, ByLine, Wider};
-use super::meters::Numbers;
+use super::books::{Books, ByLine, Hashed, Wider};
+use super::meters::{Numbers, Times};
 use super::{Account, Counted};
+use crate::ahead::fetch;
 use crate::domain::api::Operation;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::usage::{Line, Totals};
@@ -26,6 +27,18 @@ pub struct Record {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub broke_off: bool,
+}
+
+/// So many calls are entered at a time. Where there are thousands of APIs, each goes to lines of memory that are not at hand;
+/// those of several are waited for together.
+const TOGETHER: usize = 32;
+
+/// A call that is to be entered.
+struct Entry {
+    key: Hashed<Key>,
+    totals: Totals,
+    slot: usize,
+    times: Times,
 }
 
 /// What a line counts, in what costs nothing to compare.
@@ -55,6 +68,14 @@ impl Hash for Place {
     }
 }
 
+impl Key {
+    fn fetch(&self) {
+        if let Some(Place(operation)) = &self.operation {
+            fetch(&**operation);
+        }
+    }
+}
+
 impl Wider for Key {
     fn wider(self) -> Self {
         Self { application: None, operation: None, ..self }
@@ -75,20 +96,16 @@ pub struct Till {
     numbers: Vec<Numbers>,
     books: Books<Key>,
     lost: u64,
+    /// Not entered yet.
+    waiting: Vec<Entry>,
 }
 
 impl Till {
     /// Counts a call.
     pub fn enter(&mut self, minute: UnixTime, record: Record) {
         let Counted { api, slot } = record.counted;
-        let slot = slot.index();
-        if self.numbers.len() <= slot {
-            self.numbers.resize_with(slot + 1, Numbers::default);
-        }
-        if let Some(numbers) = self.numbers.get_mut(slot) {
-            numbers.count(&record);
-        }
         let totals = totals(&record);
+        let times = Times { whole: record.whole, own: record.own, backend: record.account.backend };
         let key = Key {
             minute,
             api,
@@ -96,13 +113,39 @@ impl Till {
             operation: record.account.operation.map(Place),
             status: record.status.as_u16(),
         };
-        if !self.books.enter(key, &totals) {
-            self.lost += 1;
+        let key = self.books.hashed(key);
+        self.waiting.push(Entry { key, totals, slot: slot.index(), times });
+        if self.waiting.len() >= TOGETHER {
+            self.enter_all();
+        }
+    }
+
+    fn enter_all(&mut self) {
+        for entry in &self.waiting {
+            if let Some(numbers) = self.numbers.get(entry.slot) {
+                numbers.fetch();
+            }
+            entry.key.key.fetch();
+        }
+        for entry in &self.waiting {
+            self.books.touch(&entry.key);
+        }
+        for Entry { key, totals, slot, times } in self.waiting.drain(..) {
+            if self.numbers.len() <= slot {
+                self.numbers.resize_with(slot + 1, Numbers::default);
+            }
+            if let Some(numbers) = self.numbers.get_mut(slot) {
+                numbers.count(key.key.status, &times);
+            }
+            if !self.books.enter(key, &totals) {
+                self.lost += 1;
+            }
         }
     }
 
     /// All that was ever counted, by slot.
-    pub fn numbers(&self) -> &[Numbers] {
+    pub fn numbers(&mut self) -> &[Numbers] {
+        self.enter_all();
         &self.numbers
     }
 
@@ -114,6 +157,7 @@ impl Till {
     /// Gives the lines since the last time for `empty` ones: what is done with thousands of them does not hold up the thread.
     /// Says how many calls are on none.
     pub fn take(&mut self, empty: &mut Books<Key>) -> u64 {
+        self.enter_all();
         std::mem::swap(&mut self.books, empty);
         std::mem::take(&mut self.lost)
     }
