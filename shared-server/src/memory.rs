@@ -48,7 +48,7 @@ impl Small {
         loop {
             looks.tick().await;
             drop(black_box(Vec::<u8>::with_capacity(KNOCK)));
-            if resident_bytes().is_some_and(is_much) {
+            if MAY_GROW.load(Ordering::Relaxed) && resident_bytes().is_some_and(is_much) {
                 grow();
             }
         }

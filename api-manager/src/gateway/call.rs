@@ -195,7 +195,7 @@ impl<'a> Call<'a> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
-        // Where it goes is found before anything else is looked at, so that the route is at hand when it is read.
+        // Where it goes is found before the headers are looked at, so that the route is at hand when it is read.
         let table = self.gateway.table.load();
         let path = path::canonical(request.uri().path());
         let found = path.as_deref().ok().and_then(|path| table.find(path));

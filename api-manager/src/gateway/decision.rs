@@ -107,8 +107,7 @@ pub async fn fetch(
     gateway.grants.look_up(&gateway.app, wanted).await
 }
 
-/// Decides by the table of now, and by what is remembered or was `fetched`. `route` is told the API as soon as it is known to
-/// be in service, whatever is decided.
+/// As [`decide_at`], by the table of now.
 ///
 /// # Errors
 /// The first rule that refuses.
@@ -122,7 +121,8 @@ pub fn try_decide(
     decide_at(gateway, (&table, table.find(&asked.path)), asked, fetched, route)
 }
 
-/// Decides at the place that was found in a table.
+/// Decides at the place that was found in a table, by what is remembered or was `fetched`. `route` is told the API as soon as it is
+/// known to be in service, whatever is decided.
 ///
 /// # Errors
 /// The first rule that refuses.

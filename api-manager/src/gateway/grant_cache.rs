@@ -14,7 +14,7 @@ use shared_claims::clock::UnixTime;
 use tokio::time::Instant;
 
 use super::credentials::Credential;
-use super::lookups::Lookups;
+use super::lookups::{Lookups, Waiting};
 use crate::domain::by_grant::Terms;
 use crate::domain::principal::Principal;
 use crate::domain::revocation::Revocation;
@@ -66,6 +66,12 @@ pub enum Cached {
     Unknown,
     /// Only the database can tell.
     Miss,
+}
+
+/// A caller that is remembered from now on, and those who were waiting for it.
+struct Kept {
+    entry: Arc<Entry>,
+    waiting: Waiting,
 }
 
 /// The database could not be asked.
@@ -168,9 +174,9 @@ impl GrantCache {
         }
     }
 
-    /// Remembers a caller that was read when `heard` revocations had been heard; `None` where one that came since may
-    /// speak of this caller, who must then be read again: the late insert would undo it.
-    fn keep(&self, credential: &Credential, mut principal: Principal, heard: u64) -> Option<Arc<Entry>> {
+    /// Remembers a caller that was read when `heard` revocations had been heard, for those to hear who wait for it by now;
+    /// `None` where one that came since may speak of this caller, who must then be read again: the late insert would undo it.
+    fn keep(&self, credential: &Credential, mut principal: Principal, heard: u64) -> Option<Kept> {
         if let Principal::Grant(caller) = &mut principal {
             caller.share(&mut lock(&self.terms));
         }
@@ -198,9 +204,11 @@ impl GrantCache {
                 known.reserve(self.limits.grants - quarter);
             }
         }
-        // Held until here, so that a revocation is either in `recent` above or finds the entry.
+        // Whoever asks after a revocation that comes from now on must not hear of what was read before it.
+        let waiting = self.lookups.take(credential);
+        // Held until here, so that a revocation is either in `recent` above or finds the entry and nobody who waits for it.
         drop(feed);
-        Some(entry)
+        Some(Kept { entry, waiting })
     }
 
     fn remember_unknown(&self, credential: &Credential) {

@@ -38,6 +38,19 @@ pub enum Joined {
     Full,
 }
 
+/// Those who wait for one credential.
+pub struct Waiting(Vec<oneshot::Sender<Answer>>);
+
+impl Waiting {
+    /// Tells them.
+    pub fn tell(self, answer: &Answer) {
+        for one in self.0 {
+            // Whoever asked may have hung up.
+            let _ = one.send(answer.clone());
+        }
+    }
+}
+
 impl Lookups {
     /// None yet, and never more than `most`.
     #[must_use]
@@ -91,21 +104,10 @@ impl Lookups {
         }
     }
 
-    /// Tells those who wait.
-    pub fn tell(&self, answers: Vec<(Credential, Answer)>) {
-        let mut told = Vec::with_capacity(answers.len());
-        {
-            let mut state = self.lock();
-            for (credential, answer) in answers {
-                told.push((state.waiting.remove(&credential).unwrap_or_default(), answer));
-            }
-        }
-        for (waiting, answer) in told {
-            for one in waiting {
-                // Whoever asked may have hung up.
-                let _ = one.send(answer.clone());
-            }
-        }
+    /// Takes out those who wait for a credential: who asks for it from now on begins another look-up.
+    #[must_use]
+    pub fn take(&self, credential: &Credential) -> Waiting {
+        Waiting(self.lock().waiting.remove(credential).unwrap_or_default())
     }
 
     /// Nobody will tell those who wait for these: each hears that nothing could be found out.

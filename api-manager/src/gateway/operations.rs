@@ -204,6 +204,7 @@ pub fn is_open(operation: &Operation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::api::operation::METHODS;
     use proptest::prelude::*;
 
     fn operations(declared: &[(&str, &str)]) -> Operations {
@@ -257,6 +258,18 @@ mod tests {
         let all = operations(&[("GET", "/cats"), ("*", "/*")]);
         assert_eq!(found(&all, "GET", "/cats"), "/cats");
         assert_eq!(found(&all, "POST", "/cats"), "/*");
+    }
+
+    #[test]
+    fn every_method_that_can_be_declared_is_found_by_itself_and_by_no_other() {
+        let named = METHODS.into_iter().filter(|method| *method != "*");
+        for declared in named.clone() {
+            let all = operations(&[(declared, "/cats")]);
+            for asked in named.clone() {
+                let is_found = found(&all, asked, "/cats") == "/cats";
+                assert_eq!(is_found, asked == declared, "{asked} where {declared} is declared");
+            }
+        }
     }
 
     #[test]

@@ -23,10 +23,10 @@ pub struct Subscribers {
 
 /// Tiers by name.
 #[derive(Default)]
-pub struct Tiers(HashMap<Box<str>, Arc<Known>>);
+pub struct Tiers(HashMap<Box<str>, Arc<Named>>);
 
 /// A tier as subscriptions refer to it.
-pub struct Known {
+pub struct Named {
     /// Its name.
     pub name: Box<str>,
     limit: Option<Limit>,
@@ -76,26 +76,26 @@ impl Rights {
     }
 }
 
-/// What an application may do at one API. With the API's id it is one line of memory, for each call of another API reads one that
-/// is not at hand.
+/// What an application may do at one API. With the API's id it is as large as one line of memory: each call of another API reads
+/// one that is not at hand.
 pub struct Right {
     /// Whether the subscription counts.
     pub state: SubscriptionState,
     /// Of the subscription's tier.
     pub limited: Option<Limited>,
     /// The subscription's tier.
-    pub tier: Arc<Known>,
+    pub tier: Arc<Named>,
 }
 
 impl Tiers {
     /// Of these.
     #[must_use]
     pub fn of(tiers: Vec<Tier>) -> Self {
-        let known = |Tier { name, limit, .. }: Tier| {
+        let named = |Tier { name, limit, .. }: Tier| {
             let name: Box<str> = name.into();
-            (name.clone(), Arc::new(Known { name, limit }))
+            (name.clone(), Arc::new(Named { name, limit }))
         };
-        Self(tiers.into_iter().map(known).collect())
+        Self(tiers.into_iter().map(named).collect())
     }
 
     /// The limit of the tier of that name, where it has one.
@@ -105,8 +105,8 @@ impl Tiers {
     }
 
     /// The tier of that name; one that is not there has no limit.
-    fn known(&self, name: &str) -> Arc<Known> {
-        let unknown = || Arc::new(Known { name: name.into(), limit: None });
+    fn named(&self, name: &str) -> Arc<Named> {
+        let unknown = || Arc::new(Named { name: name.into(), limit: None });
         self.0.get(name).map_or_else(unknown, Arc::clone)
     }
 }
@@ -180,7 +180,7 @@ impl Subscriber {
             .into_iter()
             .map(|subscription| {
                 let key = Key::Subscription(id, subscription.api_id);
-                let tier = tiers.known(&subscription.tier);
+                let tier = tiers.named(&subscription.tier);
                 let limited = buckets.by_tier(key, tier.limit.as_ref());
                 (subscription.api_id, Right { state: subscription.state, limited, tier })
             })
@@ -196,5 +196,40 @@ impl Subscriber {
         // It is taken from when everything else is decided.
         right.limited.as_ref().inspect(|limited| limited.fetch());
         Some(right)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_claims::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_found_among_few_and_among_many() {
+        let buckets = Buckets::new(Clock::System);
+        for count in [0, 1, FEW, FEW + 1, 1_000] {
+            let application = ApplicationId::generate();
+            let terms: Vec<Terms> = (0..count)
+                .map(|n| Terms {
+                    application_id: application,
+                    api_id: ApiId::generate(),
+                    tier: format!("Tier{n}"),
+                    state: if n % 3 == 0 { SubscriptionState::Blocked } else { SubscriptionState::Active },
+                })
+                .collect();
+            let tiers = Tiers::default();
+            let one = Subscriber::compile((application, None), terms.clone(), &tiers, (&buckets, 1));
+            for terms in &terms {
+                let right = one.at(terms.api_id).expect("it has subscribed");
+                assert_eq!((right.state, &*right.tier.name), (terms.state, &*terms.tier), "of {count}");
+            }
+            assert!(one.at(ApiId::generate()).is_none(), "of {count}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_is_as_large_as_a_line() {
+        assert_eq!(size_of::<Slot<ApiId, Right>>(), 64);
     }
 }

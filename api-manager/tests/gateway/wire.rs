@@ -199,6 +199,34 @@ async fn an_expectation_is_met_only_after_admission() {
 }
 
 #[tokio::test]
+async fn of_several_faults_the_one_nearest_to_the_wire_is_named() {
+    let backend = Backend::echo().await;
+    let (world, _, _) = World::with_pets(&backend.url).await;
+    let long = format!("/pets/1.0/{}", "a".repeat(12 * 1_024));
+    let (bad_path, bad_length) = ("/pets/1.0/../x", "Content-Length: 02\r\n");
+    let bad_expectation = "Expect: something\r\n";
+    for (target, headers, status) in [
+        // Framing, before the path.
+        (bad_path, format!("Host: a\r\n{bad_length}"), 400),
+        (&*long, format!("Host: a\r\n{bad_length}"), 400),
+        // No host, before the path.
+        (&*long, String::new(), 400),
+        // The path, before what is expected.
+        (&*long, format!("Host: a\r\n{bad_expectation}"), 414),
+        (bad_path, format!("Host: a\r\n{bad_expectation}"), 400),
+        // What is expected, before where it goes.
+        ("/nowhere/1.0/", format!("Host: a\r\n{bad_expectation}"), 417),
+        ("/nowhere/1.0/", "Host: a\r\n".to_owned(), 404),
+    ] {
+        let body = if headers.contains(bad_length) { "hi" } else { "" };
+        let head = format!("GET {target} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        let heard = world.talks(&(head + body)).await;
+        let path = target.get(..20).unwrap_or(target);
+        assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {headers:?}: {heard}");
+    }
+}
+
+#[tokio::test]
 async fn connect_is_405_and_an_upgrade_never_101() {
     let backend =
         Backend::raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n").await;

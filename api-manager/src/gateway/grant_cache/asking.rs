@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use log::error;
 
-use super::{Answer, Cached, CannotLookUp, GrantCache, lock};
+use super::{Answer, Cached, CannotLookUp, GrantCache, Kept, lock};
 use crate::app::App;
 use crate::gateway::credentials::Credential;
 use crate::gateway::lookups::Joined;
@@ -49,26 +49,32 @@ impl GrantCache {
         let ends = EndsLookups { cache: Arc::clone(self), of: vec![credential] };
         let app = Arc::clone(app);
         tokio::spawn(async move {
-            let answer = ends.cache.ask(&app, &wanted).await;
-            ends.cache.lookups.tell(vec![(credential, answer)]);
+            ends.cache.ask(&app, &wanted).await;
             ends.all_are_told();
         });
     }
 
-    async fn ask(&self, app: &App, wanted: &Wanted) -> Answer {
+    /// Finds out, and tells those who wait.
+    async fn ask(&self, app: &App, wanted: &Wanted) {
         let credential = wanted.credential();
         for _ in 0..ATTEMPTS {
             let heard = lock(&self.feed).heard;
             self.count(1);
-            let Some(principal) = resolve::resolve(app, wanted).await? else {
-                self.remember_unknown(&credential);
-                return Ok(None);
+            let principal = match resolve::resolve(app, wanted).await {
+                Ok(Some(principal)) => principal,
+                Ok(None) => return self.is_unknown(&credential),
+                Err(CannotLookUp) => break,
             };
-            if let Some(entry) = self.keep(&credential, principal, heard) {
-                return Ok(Some(entry));
+            if let Some(Kept { entry, waiting }) = self.keep(&credential, principal, heard) {
+                return waiting.tell(&Ok(Some(entry)));
             }
         }
-        Err(CannotLookUp)
+        self.lookups.take(&credential).tell(&Err(CannotLookUp));
+    }
+
+    fn is_unknown(&self, credential: &Credential) {
+        self.remember_unknown(credential);
+        self.lookups.take(credential).tell(&Ok(None));
     }
 
     /// Reads what is asked for, for as long as the gateway runs.
@@ -91,26 +97,23 @@ impl GrantCache {
             self.count(u64::try_from(left.len()).unwrap_or_default());
             let Ok(mut found) = resolve::read_all(app, left.clone()).await else { break };
             let mut again = Vec::new();
-            let mut answers: Vec<(Credential, Answer)> = Vec::with_capacity(left.len());
             for credential in left {
                 let Some(principal) = found.remove(&credential) else {
-                    self.remember_unknown(&credential);
-                    answers.push((credential, Ok(None)));
+                    self.is_unknown(&credential);
                     continue;
                 };
                 match principal.map(|principal| self.keep(&credential, principal, heard)) {
-                    Err(CannotLookUp) => answers.push((credential, Err(CannotLookUp))),
-                    Ok(Some(entry)) => answers.push((credential, Ok(Some(entry)))),
+                    Err(CannotLookUp) => self.lookups.take(&credential).tell(&Err(CannotLookUp)),
+                    Ok(Some(Kept { entry, waiting })) => waiting.tell(&Ok(Some(entry))),
                     Ok(None) => again.push(credential),
                 }
             }
-            self.lookups.tell(answers);
             if again.is_empty() {
                 return;
             }
             left = again;
         }
-        self.lookups.tell(left.into_iter().map(|credential| (credential, Err(CannotLookUp))).collect());
+        left.iter().for_each(|credential| self.lookups.take(credential).tell(&Err(CannotLookUp)));
     }
 }
 

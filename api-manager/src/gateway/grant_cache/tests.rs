@@ -6,6 +6,7 @@ use shared_claims::secret::Digest;
 use crate::domain::by_grant::ByGrant;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, IdentityProviderId};
+use crate::gateway::lookups::Joined;
 use crate::gateway::routes::tests::grant;
 
 fn any_grant() -> Grant {
@@ -21,7 +22,8 @@ fn is_known(cache: &GrantCache, grant: &Grant) -> bool {
 }
 
 fn keep(cache: &GrantCache, grant: &Grant, heard: u64) -> Option<Arc<Entry>> {
-    cache.keep(&credential(grant.access_digest), Principal::Grant(ByGrant::of(grant)), heard)
+    let kept = cache.keep(&credential(grant.access_digest), Principal::Grant(ByGrant::of(grant)), heard);
+    kept.map(|kept| kept.entry)
 }
 
 fn takes_back(revocation: &Revocation, grant: &Grant) -> bool {
@@ -40,6 +42,26 @@ fn a_grant_read_before_a_revocation_of_it_is_not_kept_after() {
     assert!(keep(&cache, &other, 0).is_some());
     assert!(keep(&cache, &mine, 1).is_some());
     assert!(is_known(&cache, &mine) && is_known(&cache, &other));
+}
+
+#[test]
+fn who_asks_after_a_revocation_waits_for_no_look_up_from_before_it() {
+    let cache = GrantCache::new(CacheLimits::default());
+    let grant = any_grant();
+    let asks = || cache.lookups.join(credential(grant.access_digest), || None);
+    assert!(matches!(asks(), Joined::First(_)));
+    assert!(matches!(asks(), Joined::Waiting(_)));
+
+    // What was read is kept, and those who wait are not told yet when the revocation comes.
+    let kept = cache
+        .keep(&credential(grant.access_digest), Principal::Grant(ByGrant::of(&grant)), 0)
+        .expect("nothing was taken back");
+    cache.forget(&Revocation::Token(grant.access_digest));
+    let late = asks();
+    kept.waiting.tell(&Ok(Some(kept.entry)));
+
+    let Joined::First(mut answer) = late else { panic!("it waits for what was read before") };
+    assert!(answer.try_recv().is_err(), "it was told what was read before");
 }
 
 #[test]

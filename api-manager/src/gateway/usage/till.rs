@@ -96,7 +96,7 @@ pub struct Till {
     numbers: Vec<Numbers>,
     books: Books<Key>,
     lost: u64,
-    /// Not entered yet.
+    /// Not entered yet. Hashed for `books`: entered before these are given away.
     waiting: Vec<Entry>,
 }
 
@@ -230,6 +230,44 @@ mod tests {
         ] {
             assert!(shown.lines().any(|shown| shown == line), "{line}");
         }
+    }
+
+    #[test]
+    fn calls_that_wait_are_shown_and_taken_too() {
+        let metrics = Metrics::new();
+        let labels = Arc::<Labels>::default();
+        let tills = Arc::new(PerCore::new(1, Mutex::<Till>::default));
+        Meters::show(&tills, &labels, &metrics);
+        let counted = Counted { api: Some(ApiId::generate()), slot: labels.slot_of(&"a/1".into()) };
+        let enter = |times: usize| {
+            for _ in 0..times {
+                let (whole, own) = (Duration::from_millis(2), Duration::from_millis(1));
+                let record = Record {
+                    counted,
+                    account: Account::default(),
+                    status: StatusCode::OK,
+                    whole,
+                    own,
+                    bytes_in: 0,
+                    bytes_out: 0,
+                    broke_off: false,
+                };
+                tills.here().lock().unwrap().enter(UnixTime(60), record);
+            }
+        };
+        let mut books = Books::default();
+        let mut taken = || {
+            tills.here().lock().unwrap().take(&mut books);
+            books.drain().map(|(_, totals)| totals.calls).collect::<Vec<_>>()
+        };
+        enter(3);
+        let shown = metrics.render();
+        assert!(shown.contains(r#"gateway_requests_total{api="a/1",status="200"} 3"#), "{shown}");
+        assert_eq!(taken(), [3]);
+        enter(TOGETHER + 2);
+        let many = i64::try_from(TOGETHER).unwrap() + 2;
+        assert_eq!(taken(), [many]);
+        assert!(taken().is_empty());
     }
 
     #[test]
