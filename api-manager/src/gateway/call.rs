@@ -1,6 +1,5 @@
 //! The stations of one request: what it asks for, whether it may, what it costs, and where it goes.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -34,7 +33,7 @@ use super::upstream::attempts::Lease;
 use super::usage::Account;
 use super::validate;
 use super::websocket;
-use crate::ahead::fetch;
+use crate::ahead;
 use crate::domain::api::Operation;
 
 /// A request on its way, and what has become known of it.
@@ -171,12 +170,10 @@ impl<'a> Call<'a> {
         // While they are at hand: other requests will have taken their place in the processor's caches.
         drop((entry, subscriber));
         let began = Instant::now();
-        let mut forwarding = pin!(forward(way, request));
-        let forwarded = poll_fn(|cx| {
-            // The backend's answer is a while away, and then one after the other would be waited for.
-            fetch(&route.id);
-            fetch(&operation.auth);
-            forwarding.as_mut().poll(cx)
+        let forwarding = pin!(forward(way, request));
+        let forwarded = ahead::meanwhile(forwarding, || {
+            ahead::fetch(&route.id);
+            ahead::fetch(&operation.auth);
         });
         let forwarded = forwarded.await;
         self.account.backend = Some(began.elapsed());

@@ -1,6 +1,5 @@
 //! The way to the backend and back.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +28,7 @@ use super::uploads::{Progress, Upload, UploadFault};
 use super::upstream::address::Address;
 use super::upstream::attempts::{Attempts, Failure, Lease};
 use super::websocket;
+use crate::ahead;
 use crate::domain::api::transport::Protocol;
 use crate::domain::application::KeyType;
 
@@ -94,12 +94,8 @@ pub async fn forward(
         };
         let asking = asking(&way, &mut head, &mut form, (attempt.address, &upload))?;
         let exchanged = {
-            let mut exchanging = pin!(exchange(&way, asking, upload, progress.as_ref()));
-            let going = poll_fn(|cx| {
-                attempt.lease.fetch();
-                exchanging.as_mut().poll(cx)
-            });
-            going.await
+            let exchanging = pin!(exchange(&way, asking, upload, progress.as_ref()));
+            ahead::meanwhile(exchanging, || attempt.lease.fetch()).await
         };
         let (failure, refusal) = match exchanged {
             Ok(answer) => {

@@ -110,6 +110,11 @@ impl Lookups {
         Waiting(self.lock().waiting.remove(credential).unwrap_or_default())
     }
 
+    /// Tells those who wait for a credential.
+    pub fn tell(&self, credential: &Credential, answer: &Answer) {
+        self.take(credential).tell(answer);
+    }
+
     /// Nobody will tell those who wait for these: each hears that nothing could be found out.
     pub fn give_up(&self, credentials: &[Credential]) {
         let mut state = self.lock();

@@ -62,19 +62,19 @@ impl GrantCache {
             self.count(1);
             let principal = match resolve::resolve(app, wanted).await {
                 Ok(Some(principal)) => principal,
-                Ok(None) => return self.is_unknown(&credential),
+                Ok(None) => return self.tell_unknown(&credential),
                 Err(CannotLookUp) => break,
             };
             if let Some(Kept { entry, waiting }) = self.keep(&credential, principal, heard) {
                 return waiting.tell(&Ok(Some(entry)));
             }
         }
-        self.lookups.take(&credential).tell(&Err(CannotLookUp));
+        self.lookups.tell(&credential, &Err(CannotLookUp));
     }
 
-    fn is_unknown(&self, credential: &Credential) {
+    fn tell_unknown(&self, credential: &Credential) {
         self.remember_unknown(credential);
-        self.lookups.take(credential).tell(&Ok(None));
+        self.lookups.tell(credential, &Ok(None));
     }
 
     /// Reads what is asked for, for as long as the gateway runs.
@@ -99,11 +99,11 @@ impl GrantCache {
             let mut again = Vec::new();
             for credential in left {
                 let Some(principal) = found.remove(&credential) else {
-                    self.is_unknown(&credential);
+                    self.tell_unknown(&credential);
                     continue;
                 };
                 match principal.map(|principal| self.keep(&credential, principal, heard)) {
-                    Err(CannotLookUp) => self.lookups.take(&credential).tell(&Err(CannotLookUp)),
+                    Err(CannotLookUp) => self.lookups.tell(&credential, &Err(CannotLookUp)),
                     Ok(Some(Kept { entry, waiting })) => waiting.tell(&Ok(Some(entry))),
                     Ok(None) => again.push(credential),
                 }
@@ -113,7 +113,7 @@ impl GrantCache {
             }
             left = again;
         }
-        left.iter().for_each(|credential| self.lookups.take(credential).tell(&Err(CannotLookUp)));
+        left.iter().for_each(|credential| self.lookups.tell(credential, &Err(CannotLookUp)));
     }
 }
 

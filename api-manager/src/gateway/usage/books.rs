@@ -72,17 +72,17 @@ impl<K> Default for Books<K> {
 impl<K: Eq + Hash + Wider> Books<K> {
     /// Adds to a line; false where it is lost. Where there are too many lines, application and operation are given up
     /// first: what an API is called is still counted.
-    pub fn enter(&mut self, Hashed { mut key, mut hash }: Hashed<K>, totals: &Totals) -> bool {
-        if let Some((_, sum)) = self.lines.find_mut(hash, |(other, _)| *other == key) {
+    pub fn enter(&mut self, mut line: Hashed<K>, totals: &Totals) -> bool {
+        if let Some((_, sum)) = self.lines.find_mut(line.hash, |(other, _)| *other == line.key) {
             sum.add(totals);
             return true;
         }
         if self.lines.len() >= MOST {
-            key = key.wider();
-            hash = self.hasher.hash_one(&key);
+            line = self.hashed(line.key.wider());
         }
         // As many again, for APIs and statuses.
         let has_room = self.lines.len() < 2 * MOST;
+        let Hashed { key, hash } = line;
         let hash_of = |(key, _): &(K, Totals)| self.hasher.hash_one(key);
         match self.lines.entry(hash, |(other, _)| *other == key, hash_of) {
             Entry::Occupied(mut line) => line.get_mut().1.add(totals),

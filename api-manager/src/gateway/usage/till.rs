@@ -187,23 +187,25 @@ mod tests {
     use crate::gateway::cores::PerCore;
     use crate::gateway::usage::meters::{Labels, Meters, Slot};
 
-    #[test]
-    fn apis_beyond_those_with_numbers_of_their_own_are_counted_together() {
-        let metrics = Metrics::new();
-        let labels = Arc::<Labels>::default();
-        let tills = Arc::new(PerCore::new(2, Mutex::<Till>::default));
-        Meters::show(&tills, &labels, &metrics);
-        let account = Account { backend: Some(Duration::from_millis(3)), ..Account::default() };
-        let record = |counted| Record {
+    fn record(counted: Counted) -> Record {
+        Record {
             counted,
-            account: account.clone(),
+            account: Account { backend: Some(Duration::from_millis(3)), ..Account::default() },
             status: StatusCode::OK,
             whole: Duration::from_millis(4),
             own: Duration::from_millis(1),
             bytes_in: 0,
             bytes_out: 0,
             broke_off: false,
-        };
+        }
+    }
+
+    #[test]
+    fn apis_beyond_those_with_numbers_of_their_own_are_counted_together() {
+        let metrics = Metrics::new();
+        let labels = Arc::<Labels>::default();
+        let tills = Arc::new(PerCore::new(2, Mutex::<Till>::default));
+        Meters::show(&tills, &labels, &metrics);
         let apis: Vec<Counted> = (0..5_000)
             .map(|n| Counted {
                 api: Some(ApiId::generate()),
@@ -241,18 +243,7 @@ mod tests {
         let counted = Counted { api: Some(ApiId::generate()), slot: labels.slot_of(&"a/1".into()) };
         let enter = |times: usize| {
             for _ in 0..times {
-                let (whole, own) = (Duration::from_millis(2), Duration::from_millis(1));
-                let record = Record {
-                    counted,
-                    account: Account::default(),
-                    status: StatusCode::OK,
-                    whole,
-                    own,
-                    bytes_in: 0,
-                    bytes_out: 0,
-                    broke_off: false,
-                };
-                tills.here().lock().unwrap().enter(UnixTime(60), record);
+                tills.here().lock().unwrap().enter(UnixTime(60), record(counted));
             }
         };
         let mut books = Books::default();
