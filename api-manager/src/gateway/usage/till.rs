@@ -187,6 +187,14 @@ mod tests {
     use crate::gateway::cores::PerCore;
     use crate::gateway::usage::meters::{Labels, Meters, Slot};
 
+    /// The tills of so many threads, and what shows them.
+    fn shown(cores: usize) -> (Arc<PerCore<Mutex<Till>>>, Arc<Labels>, Metrics) {
+        let (metrics, labels) = (Metrics::new(), Arc::<Labels>::default());
+        let tills = Arc::new(PerCore::new(cores, Mutex::<Till>::default));
+        Meters::show(&tills, &labels, &metrics);
+        (tills, labels, metrics)
+    }
+
     fn record(counted: Counted) -> Record {
         Record {
             counted,
@@ -202,10 +210,7 @@ mod tests {
 
     #[test]
     fn apis_beyond_those_with_numbers_of_their_own_are_counted_together() {
-        let metrics = Metrics::new();
-        let labels = Arc::<Labels>::default();
-        let tills = Arc::new(PerCore::new(2, Mutex::<Till>::default));
-        Meters::show(&tills, &labels, &metrics);
+        let (tills, labels, metrics) = shown(2);
         let apis: Vec<Counted> = (0..5_000)
             .map(|n| Counted {
                 api: Some(ApiId::generate()),
@@ -236,10 +241,7 @@ mod tests {
 
     #[test]
     fn calls_that_wait_are_shown_and_taken_too() {
-        let metrics = Metrics::new();
-        let labels = Arc::<Labels>::default();
-        let tills = Arc::new(PerCore::new(1, Mutex::<Till>::default));
-        Meters::show(&tills, &labels, &metrics);
+        let (tills, labels, metrics) = shown(1);
         let counted = Counted { api: Some(ApiId::generate()), slot: labels.slot_of(&"a/1".into()) };
         let enter = |times: usize| {
             for _ in 0..times {
