@@ -2,6 +2,7 @@
 
 mod connection;
 mod generator;
+mod lanes;
 mod message;
 mod once;
 mod wrk;

@@ -1,13 +1,16 @@
-//! One HTTP/1.1 connection that is kept alive, over TCP or TLS, with blocking reads and writes.
+//! One HTTP/1.1 connection that is kept alive, over TCP or TLS. It is opened with patience, and then never waits.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 
-/// How long a server may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long a handshake may be silent.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Bytes of answers that there is room for at first.
+const ROOM: usize = 16 * 1_024;
 
 /// Where connections go.
 pub(super) struct Origin {
@@ -19,7 +22,7 @@ pub(super) struct Origin {
 pub(super) struct Connection<'o> {
     origin: &'o Origin,
     stream: Option<Stream>,
-    buffer: Vec<u8>,
+    incoming: Incoming,
 }
 
 enum Stream {
@@ -42,90 +45,137 @@ impl Origin {
     fn open(&self) -> Result<Stream> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE))?;
-        let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
-        let settings =
-            tls.configure().map_err(Error::other)?.verify_hostname(false).use_server_name_indication(false);
-        Ok(Stream::Tls(settings.connect("localhost", stream).map_err(Error::other)?))
+        stream.set_read_timeout(Some(HANDSHAKE))?;
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let settings = tls.configure().map_err(Error::other)?;
+                let settings = settings.verify_hostname(false).use_server_name_indication(false);
+                Stream::Tls(settings.connect("localhost", stream).map_err(Error::other)?)
+            }
+        };
+        stream.tcp().set_nonblocking(true)?;
+        Ok(stream)
     }
 }
 
 impl<'o> Connection<'o> {
     pub(super) fn new(origin: &'o Origin) -> Self {
-        Self { origin, stream: None, buffer: Vec::with_capacity(16 * 1_024) }
+        Self { origin, stream: None, incoming: Incoming::new() }
     }
 
-    /// Connects ahead of the first request; where that fails, the request will say so.
-    pub(super) fn open(&mut self) {
-        self.stream = self.origin.open().ok();
+    /// What to wait for with others; `None` of one that is not open.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.as_ref().map(|stream| stream.tcp().as_fd())
     }
 
-    /// Sends a request and reads its answer to the end; the status. A connection that failed is made anew for the next.
-    pub(super) fn exchange(&mut self, request: &[u8]) -> Result<u16> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.origin.open()?,
-        };
-        stream.write_all(request)?;
-        self.buffer.clear();
-        let head = loop {
-            if let Some(head) = Head::parse(&self.buffer)? {
-                break head;
-            }
-            stream.read_more(&mut self.buffer)?;
-        };
-        while self.buffer.len() < head.whole {
-            stream.read_more(&mut self.buffer)?;
-        }
-        if head.stays {
-            self.stream = Some(stream);
-        }
-        Ok(head.status)
+    /// Connects and shakes hands.
+    pub(super) fn open(&mut self) -> Result<()> {
+        self.stream = Some(self.origin.open()?);
+        Ok(())
     }
 
-    /// Sends several requests at once and reads their answers; how many of these were 2xx. A connection that failed, or is
-    /// closed before the last answer, is made anew for the next.
-    pub(super) fn pipeline(&mut self, requests: &[u8], count: usize) -> Result<usize> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.origin.open()?,
-        };
-        stream.write_all(requests)?;
-        self.buffer.clear();
-        let (mut answered, mut fine, mut read) = (0, 0, 0);
-        while answered < count {
-            let rest = self.buffer.get(read..).unwrap_or_default();
-            let Some(head) = Head::parse(rest)?.filter(|head| head.whole <= rest.len()) else {
-                stream.read_more(&mut self.buffer)?;
-                continue;
-            };
-            (answered, read) = (answered + 1, read + head.whole);
-            fine += usize::from((200..300).contains(&head.status));
-            if !head.stays {
-                return Ok(fine);
-            }
-        }
+    pub(super) fn close(&mut self) {
+        self.stream = None;
+    }
+
+    /// Sends that many requests at once. All answers to the last ones are there: what is sent has room in the kernel.
+    pub(super) fn send(&mut self, requests: &[u8], count: usize) -> Result<()> {
+        let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
+        stream.writer().write_all(requests)?;
+        self.incoming.expect(count);
         self.stream = Some(stream);
-        Ok(fine)
+        Ok(())
+    }
+
+    /// Reads what has come. Once the last answer is there: how many were 2xx or 3xx; `None` while more is to come. A
+    /// connection that failed, or was closed before the last answer, is not open afterwards.
+    pub(super) fn receive(&mut self) -> Result<Option<usize>> {
+        let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
+        loop {
+            match self.incoming.read(stream.reader()) {
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {
+                    self.stream = Some(stream);
+                    return Ok(None);
+                }
+                read => read?,
+            }
+            let stays = self.incoming.parse()?;
+            if self.incoming.missing == 0 || !stays {
+                self.stream = stays.then_some(stream);
+                return Ok(Some(self.incoming.fine));
+            }
+        }
     }
 }
 
 impl Stream {
-    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+    fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(stream) => stream.write_all(bytes),
-            Self::Tls(stream) => stream.write_all(bytes),
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref(),
         }
     }
 
-    fn read_more(&mut self, buffer: &mut Vec<u8>) -> Result<()> {
-        let mut chunk = [0; 16 * 1_024];
-        let read = match self {
-            Self::Plain(stream) => stream.read(&mut chunk)?,
-            Self::Tls(stream) => stream.read(&mut chunk)?,
-        };
-        buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream,
+        }
+    }
+
+    fn reader(&mut self) -> &mut dyn Read {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream,
+        }
+    }
+}
+
+/// The answers to what was sent last, as far as they have come.
+struct Incoming {
+    bytes: Vec<u8>,
+    /// How many of the bytes were read.
+    filled: usize,
+    /// How many of these were parsed.
+    parsed: usize,
+    /// Answers that are still to come.
+    missing: usize,
+    /// Answers of 2xx or 3xx.
+    fine: usize,
+}
+
+impl Incoming {
+    fn new() -> Self {
+        Self { bytes: vec![0; ROOM], filled: 0, parsed: 0, missing: 0, fine: 0 }
+    }
+
+    fn expect(&mut self, count: usize) {
+        (self.filled, self.parsed, self.missing, self.fine) = (0, 0, count, 0);
+    }
+
+    fn read(&mut self, from: &mut dyn Read) -> Result<()> {
+        if self.filled == self.bytes.len() {
+            self.bytes.resize(2 * self.filled, 0);
+        }
+        let read = from.read(self.bytes.get_mut(self.filled..).unwrap_or_default())?;
+        self.filled += read;
         if read == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// Takes the answers that are whole; `false` where the last of them closes the connection.
+    fn parse(&mut self) -> Result<bool> {
+        while self.missing > 0 {
+            let rest = self.bytes.get(self.parsed..self.filled).unwrap_or_default();
+            let Some(head) = Head::parse(rest)?.filter(|head| head.whole <= rest.len()) else { break };
+            self.parsed += head.whole;
+            self.missing -= 1;
+            self.fine += usize::from((200..400).contains(&head.status));
+            if !head.stays {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

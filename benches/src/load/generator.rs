@@ -1,12 +1,13 @@
-//! Our own load: a thread a connection, plain blocking I/O, latency from the moment at which a request was meant to be
-//! sent. A server that falls behind is not asked less often for it, as a closed loop would.
+//! Our own load: any requests, latency from the moment at which a request was meant to be sent. A server that falls behind is
+//! not asked less often for it, as a closed loop would.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, OnceLock};
+use std::io::Result;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Origin};
+use super::connection::Origin;
+use super::lanes::{Lanes, SILENCE};
 use crate::sample::Sample;
 use crate::statistics::percentile;
 
@@ -57,7 +58,13 @@ impl fmt::Debug for Flow {
     }
 }
 
-/// What one connection saw; latencies in microseconds.
+/// A request and when it is to be sent.
+struct Planned {
+    due: Option<Duration>,
+    request: Vec<u8>,
+}
+
+/// What came of a load; latencies in microseconds.
 #[derive(Default)]
 struct Seen {
     latencies: Vec<u64>,
@@ -92,75 +99,97 @@ impl Flow {
     /// Runs it.
     ///
     /// # Panics
-    /// The origin is none, or a thread of the load panicked.
+    /// The origin is none, the machine has no more descriptors, or the requests' function panics.
     pub async fn run(self) -> Sample {
-        tokio::task::spawn_blocking(move || self.run_blocking()).await.expect("the load does not panic")
+        let run = tokio::task::spawn_blocking(move || self.run_blocking());
+        run.await.expect("the load does not panic").expect("the machine waits for connections")
     }
 
-    fn run_blocking(&self) -> Sample {
+    fn run_blocking(&self) -> Result<Sample> {
         let origin = Origin::parse(&self.origin);
-        let (tickets, ready) = (AtomicU64::new(0), Barrier::new(self.connections));
-        let started = OnceLock::new();
-        let seen: Vec<Seen> = std::thread::scope(|scope| {
-            let connect = || {
-                let mut connection = Connection::new(&origin);
-                // The handshakes are not part of the load.
-                connection.open();
-                ready.wait();
-                self.ask(&mut connection, *started.get_or_init(Instant::now), &tickets)
-            };
-            let threads: Vec<_> = (0..self.connections).map(|_| scope.spawn(connect)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("no connection panics")).collect()
-        });
-        let seconds = started.get().map_or(0.0, |started| started.elapsed().as_secs_f64());
-        summary(seen, seconds)
-    }
-
-    /// Takes one ticket after the other, and sends its request when it is due.
-    fn ask(&self, connection: &mut Connection, started: Instant, tickets: &AtomicU64) -> Seen {
-        let (end, mut seen) = (Duration::from_secs(self.seconds), Seen::default());
+        // The handshakes are not part of the load.
+        let mut lanes = Lanes::open(&origin, self.connections)?;
+        let mut plan = (0..).map_while(|number| self.planned(number));
+        // Made before it is due, so that making it is not part of its latency.
+        let (started, mut seen, mut next) = (Instant::now(), Seen::default(), plan.next());
         loop {
-            let number = tickets.fetch_add(1, Ordering::Relaxed);
-            let due = self.pace.due(number);
-            if due.unwrap_or_else(|| started.elapsed()) >= end {
-                return seen;
-            }
-            // Made before it is due, so that making it is not part of its latency.
-            let Some(request) = (self.requests)(number) else { return seen };
-            if started.elapsed() > end + GRACE {
-                seen.failures += 1;
-                continue;
-            }
-            if let Some(wait) = due.and_then(|due| due.checked_sub(started.elapsed())) {
-                std::thread::sleep(wait);
-            }
-            let meant = due.unwrap_or_else(|| started.elapsed());
-            match connection.exchange(&request) {
-                Ok(status) => {
-                    let latency = started.elapsed().saturating_sub(meant);
-                    seen.latencies.push(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-                    seen.failures += u64::from(!(200..400).contains(&status));
+            while lanes.has_room()
+                && let Some(planned) = next.take_if(|planned| planned.is_due(started.elapsed()))
+            {
+                if !self.send(planned, &mut lanes, started, &mut seen) {
+                    break;
                 }
-                Err(_) => seen.failures += 1,
+                next = plan.next();
+            }
+            if next.is_none() && lanes.is_idle() {
+                return Ok(seen.summary(started.elapsed()));
+            }
+            let due = next.as_ref().filter(|_| lanes.has_room()).and_then(|planned| planned.due);
+            let patience = due.map_or(SILENCE, |due| due.saturating_sub(started.elapsed()));
+            let came = lanes.wait(patience, |meant, answer| seen.note(started.elapsed() - meant, answer))?;
+            if !came && due.is_none() {
+                seen.failures += u64::try_from(lanes.give_up()).unwrap_or(u64::MAX);
             }
         }
     }
+
+    /// The request of a number; `None` where the load has ended before it.
+    fn planned(&self, number: u64) -> Option<Planned> {
+        let due = self.pace.due(number).filter(|due| *due < self.end());
+        let planned = Planned { due, request: (self.requests)(number)? };
+        (self.pace == Pace::FlatOut || due.is_some()).then_some(planned)
+    }
+
+    /// Sends what is due; `false` where the load has ended instead.
+    fn send(
+        &self,
+        planned: Planned,
+        lanes: &mut Lanes<'_, Duration>,
+        started: Instant,
+        seen: &mut Seen,
+    ) -> bool {
+        let now = started.elapsed();
+        if planned.due.is_none() && now >= self.end() {
+            return false;
+        }
+        let sent =
+            now <= self.end() + GRACE && lanes.send(&planned.request, 1, planned.due.unwrap_or(now)).is_ok();
+        seen.failures += u64::from(!sent);
+        true
+    }
+
+    fn end(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
 }
 
-fn summary(seen: Vec<Seen>, seconds: f64) -> Sample {
-    let failures = seen.iter().map(|seen| seen.failures).sum();
-    let mut latencies: Vec<u64> = seen.into_iter().flat_map(|seen| seen.latencies).collect();
-    latencies.sort_unstable();
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
-    let at = |percent: f64| percentile(&latencies, percent) as f64 / 1e3;
-    Sample {
-        requests: latencies.len() as u64,
-        failures,
-        seconds,
-        p50: at(50.0),
-        p99: at(99.0),
-        p999: at(99.9),
-        ..Sample::default()
+impl Planned {
+    fn is_due(&self, now: Duration) -> bool {
+        self.due.is_none_or(|due| due <= now)
+    }
+}
+
+impl Seen {
+    fn note(&mut self, latency: Duration, answer: Result<usize>) {
+        if answer.is_ok() {
+            self.latencies.push(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        }
+        self.failures += u64::from(!answer.is_ok_and(|fine| fine == 1));
+    }
+
+    fn summary(mut self, lasted: Duration) -> Sample {
+        self.latencies.sort_unstable();
+        #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
+        let at = |percent: f64| percentile(&self.latencies, percent) as f64 / 1e3;
+        Sample {
+            requests: self.latencies.len() as u64,
+            failures: self.failures,
+            seconds: lasted.as_secs_f64(),
+            p50: at(50.0),
+            p99: at(99.0),
+            p999: at(99.9),
+            ..Sample::default()
+        }
     }
 }
 

@@ -1,52 +1,49 @@
 //! Requests that are all sent once, in order: what warms a cache. Several are under way on each of many connections, because
 //! what is looked up waits for others to be looked up with.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::Result;
 
-use super::connection::{Connection, Origin};
+use super::connection::Origin;
+use super::lanes::{Lanes, SILENCE};
 
 /// Connections; that many are looked up together.
 const CONNECTIONS: usize = 128;
 /// Requests under way on a connection.
 const DEPTH: usize = 8;
 
-/// Sends `request(0)` to `request(count - 1)`, each exactly once, and says how many were not answered 2xx. They begin in
-/// this order, up to what is under way at once.
+/// Sends `request(0)` to `request(count - 1)`, each exactly once, and says how many were answered with neither 2xx nor 3xx. They
+/// begin in this order, up to what is under way at once.
 ///
 /// # Panics
-/// The origin is none, or `request` panics.
+/// The origin is none, the machine has no more descriptors, or `request` panics.
 pub async fn each_once(
     origin: &str,
     count: usize,
-    request: impl Fn(usize) -> Vec<u8> + Send + Sync + 'static,
+    request: impl Fn(usize) -> Vec<u8> + Send + 'static,
 ) -> usize {
-    let origin = origin.to_owned();
-    let sent =
-        tokio::task::spawn_blocking(move || count - answered(&Origin::parse(&origin), count, &request));
-    sent.await.expect("the load does not panic")
+    let origin = Origin::parse(origin);
+    let sent = tokio::task::spawn_blocking(move || answered(&origin, count, request));
+    count - sent.await.expect("the load does not panic").expect("the machine waits for connections")
 }
 
-fn answered(origin: &Origin, count: usize, request: &(impl Fn(usize) -> Vec<u8> + Sync)) -> usize {
-    let next = AtomicUsize::new(0);
-    let ask = || {
-        let mut connection = Connection::new(origin);
-        let mut fine = 0;
-        loop {
-            let first = next.fetch_add(DEPTH, Ordering::Relaxed);
-            if first >= count {
-                return fine;
-            }
-            let group = first..count.min(first + DEPTH);
-            let (many, requests) = (group.len(), group.flat_map(request).collect::<Vec<u8>>());
+fn answered(origin: &Origin, count: usize, request: impl Fn(usize) -> Vec<u8>) -> Result<usize> {
+    let mut lanes = Lanes::open(origin, CONNECTIONS.min(count.div_ceil(DEPTH)))?;
+    let (mut next, mut fine) = (0, 0);
+    loop {
+        while lanes.has_room() && next < count {
+            let group = next..count.min(next + DEPTH);
+            next = group.end;
+            let (many, requests) = (group.len(), group.flat_map(&request).collect::<Vec<u8>>());
             // Not sent again: what failed may have been looked up all the same.
-            fine += connection.pipeline(&requests, many).unwrap_or_default();
+            let _ = lanes.send(&requests, many, ());
         }
-    };
-    std::thread::scope(|scope| {
-        let connections = CONNECTIONS.min(count.div_ceil(DEPTH));
-        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(ask)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no connection panics")).sum()
-    })
+        if lanes.is_idle() {
+            return Ok(fine);
+        }
+        if !lanes.wait(SILENCE, |(), answer| fine += answer.unwrap_or_default())? {
+            let _ = lanes.give_up();
+        }
+    }
 }
 
 #[cfg(test)]
