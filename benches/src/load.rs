@@ -7,7 +7,7 @@ mod message;
 mod once;
 mod wrk;
 
-pub use generator::{Flow, Pace};
+pub use generator::{Flow, Opened, Pace};
 pub use message::{get, post_form};
 pub use once::each_once;
 pub use wrk::{Tokens, Wrk};
@@ -33,6 +33,29 @@ impl Load {
         }
     }
 
+    /// Opens what connections are ours to open.
+    pub async fn open(self) -> Ready {
+        match self {
+            Self::Wrk(wrk) => Ready::Wrk(wrk),
+            Self::Flow(flow) => Ready::Flow(flow.open().await),
+        }
+    }
+
+    /// Opens it and puts it on.
+    pub async fn run(self) -> Sample {
+        self.open().await.run().await
+    }
+}
+
+/// A load that only has to be let go.
+pub enum Ready {
+    /// `wrk` connects by itself.
+    Wrk(Wrk),
+    /// Our own, connected.
+    Flow(Opened),
+}
+
+impl Ready {
     /// Puts it on; CPU and memory of the sample are for others to fill in.
     pub async fn run(self) -> Sample {
         match self {

@@ -132,10 +132,11 @@ impl Run {
         comparison
     }
 
-    /// Puts load on a process once, for as long as a turn lasts, and accounts it.
+    /// Puts load on a process once, for as long as a turn lasts, and accounts it from when our own connections are open.
     pub async fn sample(&self, process: &Process, load: Load) -> Sample {
+        let load = load.seconds(self.seconds).open().await;
         let before = process.cpu();
-        let mut sample = load.seconds(self.seconds).run().await;
+        let mut sample = load.run().await;
         let spent = process.cpu().saturating_sub(before);
         #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
         let cpu = spent.as_secs_f64() * 1e6 / sample.requests as f64;

@@ -13,14 +13,15 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 const ROOM: usize = 16 * 1_024;
 
 /// Where connections go.
+#[derive(Clone)]
 pub(super) struct Origin {
     address: SocketAddr,
     tls: Option<SslConnector>,
 }
 
 /// A connection, open or not.
-pub(super) struct Connection<'o> {
-    origin: &'o Origin,
+pub(super) struct Connection {
+    origin: Origin,
     stream: Option<Stream>,
     incoming: Incoming,
 }
@@ -59,9 +60,9 @@ impl Origin {
     }
 }
 
-impl<'o> Connection<'o> {
-    pub(super) fn new(origin: &'o Origin) -> Self {
-        Self { origin, stream: None, incoming: Incoming::new() }
+impl Connection {
+    pub(super) fn new(origin: &Origin) -> Self {
+        Self { origin: origin.clone(), stream: None, incoming: Incoming::new() }
     }
 
     /// What to wait for with others; `None` of one that is not open.

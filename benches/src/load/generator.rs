@@ -96,19 +96,19 @@ impl Flow {
         Self { connections, ..self }
     }
 
-    /// Runs it.
+    /// Opens its connections: the handshakes are not part of the load.
     ///
     /// # Panics
-    /// The origin is none, the machine has no more descriptors, or the requests' function panics.
-    pub async fn run(self) -> Sample {
-        let run = tokio::task::spawn_blocking(move || self.run_blocking());
-        run.await.expect("the load does not panic").expect("the machine waits for connections")
+    /// The origin is none, or the machine has no more descriptors.
+    pub async fn open(self) -> Opened {
+        let open = || {
+            let lanes = Lanes::open(&Origin::parse(&self.origin), self.connections);
+            Opened { flow: self, lanes: lanes.expect("the machine has descriptors") }
+        };
+        tokio::task::spawn_blocking(open).await.expect("opening does not panic")
     }
 
-    fn run_blocking(&self) -> Result<Sample> {
-        let origin = Origin::parse(&self.origin);
-        // The handshakes are not part of the load.
-        let mut lanes = Lanes::open(&origin, self.connections)?;
+    fn run(&self, mut lanes: Lanes<Duration>) -> Result<Sample> {
         let mut plan = (0..).map_while(|number| self.planned(number));
         // Made before it is due, so that making it is not part of its latency.
         let (started, mut seen, mut next) = (Instant::now(), Seen::default(), plan.next());
@@ -141,13 +141,7 @@ impl Flow {
     }
 
     /// Sends what is due; `false` where the load has ended instead.
-    fn send(
-        &self,
-        planned: Planned,
-        lanes: &mut Lanes<'_, Duration>,
-        started: Instant,
-        seen: &mut Seen,
-    ) -> bool {
+    fn send(&self, planned: Planned, lanes: &mut Lanes<Duration>, started: Instant, seen: &mut Seen) -> bool {
         let now = started.elapsed();
         if planned.due.is_none() && now >= self.end() {
             return false;
@@ -160,6 +154,23 @@ impl Flow {
 
     fn end(&self) -> Duration {
         Duration::from_secs(self.seconds)
+    }
+}
+
+/// A load whose connections are open.
+pub struct Opened {
+    flow: Flow,
+    lanes: Lanes<Duration>,
+}
+
+impl Opened {
+    /// Runs the load.
+    ///
+    /// # Panics
+    /// The machine does not wait for its connections, or the requests' function panics.
+    pub async fn run(self) -> Sample {
+        let run = tokio::task::spawn_blocking(move || self.flow.run(self.lanes));
+        run.await.expect("the load does not panic").expect("the machine waits for connections")
     }
 }
 
@@ -239,7 +250,7 @@ mod tests {
         let mut lasted = Vec::new();
         while lasted.last().is_none_or(|seconds| *seconds > 1.5) {
             assert!(lasted.len() < 5, "the second lasted {lasted:?}");
-            let sample = flow.clone().run().await;
+            let sample = flow.clone().open().await.run().await;
             assert_eq!((sample.requests, sample.failures), (100, 0));
             assert!(sample.seconds > 0.9, "{}", sample.seconds);
             lasted.push(sample.seconds);
@@ -250,7 +261,8 @@ mod tests {
     async fn waiting_for_a_slow_server_counts_from_when_a_request_was_meant_to_be_sent() {
         // One connection, 20 ms an answer, one request each 10 ms: the last one waits for half of a second.
         let flow = Flow::new(Pace::PerSecond(100.0), |number| (number < 50).then(|| get("/", "x", "t")));
-        let sample = flow.on(&server(HELLO, Duration::from_millis(20))).connections(1).run().await;
+        let sample =
+            flow.on(&server(HELLO, Duration::from_millis(20))).connections(1).open().await.run().await;
         assert_eq!(sample.requests, 50);
         assert!(sample.p99 > 450.0 && sample.p50 > 200.0, "{sample:?}");
     }
@@ -259,13 +271,18 @@ mod tests {
     async fn refusals_and_broken_connections_are_failures() {
         let refused = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
         let once = |number: u64| (number < 10).then(|| get("/", "x", "t"));
-        let sample =
-            Flow::new(Pace::FlatOut, once).on(&server(refused, Duration::ZERO)).connections(2).run().await;
+        let sample = Flow::new(Pace::FlatOut, once)
+            .on(&server(refused, Duration::ZERO))
+            .connections(2)
+            .open()
+            .await
+            .run()
+            .await;
         assert_eq!((sample.requests, sample.failures), (10, 10));
 
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let flow = Flow::new(Pace::FlatOut, once).on(&format!("http://{nobody}")).connections(2);
-        let sample = flow.run().await;
+        let sample = flow.open().await.run().await;
         assert_eq!((sample.requests, sample.failures), (0, 10));
     }
 }

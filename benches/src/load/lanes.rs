@@ -21,21 +21,21 @@ const AT_ONCE: usize = 8;
 
 /// Connections to one server, each with at most one thing under way: requests that were sent together, and a mark `M` of
 /// whoever sent them.
-pub(super) struct Lanes<'o, M> {
+pub(super) struct Lanes<M> {
     epoll: Epoll,
-    lanes: Vec<Lane<'o, M>>,
+    lanes: Vec<Lane<M>>,
     /// Those with nothing under way; the longest unused one goes first.
     free: VecDeque<usize>,
 }
 
-struct Lane<'o, M> {
-    connection: Connection<'o>,
+struct Lane<M> {
+    connection: Connection,
     under_way: Option<M>,
 }
 
-impl<'o, M> Lanes<'o, M> {
+impl<M> Lanes<M> {
     /// Connects them all. Where that fails it is tried again for what is sent first, which will say so.
-    pub(super) fn open(origin: &'o Origin, count: usize) -> Result<Self> {
+    pub(super) fn open(origin: &Origin, count: usize) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let lane = |_| Lane { connection: Connection::new(origin), under_way: None };
         let mut lanes = Self { epoll, lanes: (0..count).map(lane).collect(), free: (0..count).collect() };
@@ -172,7 +172,7 @@ mod tests {
     }
 
     /// Waits for one answer.
-    fn answer(lanes: &mut Lanes<'_, u8>) -> (u8, Result<usize>) {
+    fn answer(lanes: &mut Lanes<u8>) -> (u8, Result<usize>) {
         let mut answered = None;
         while answered.is_none() {
             assert!(lanes.wait(PATIENCE, |mark, fine| answered = Some((mark, fine))).unwrap());
