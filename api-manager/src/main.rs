@@ -12,10 +12,12 @@ use shared_server::memory::Small;
 use shared_server::settings::Loader;
 use shared_server::telemetry::init_logging;
 
-/// A request makes some fifty small things and gives them back on the thread that made them. It serves OpenSSL, SQLite and libpq
-/// too (`override`), which take a buffer for each TLS record and a dozen numbers for each signature.
+/// The system's allocator, whose place mimalloc takes as it is linked (`override`), for OpenSSL, SQLite and libpq too: a request makes
+/// some twenty small things and gives them back on the thread that made them. By its own name, `mimalloc::MiMalloc`, it would be asked
+/// for an alignment each time, which it has anyway, and would give what is not small more room for that.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: std::alloc::System = std::alloc::System;
+use mimalloc as _;
 
 /// Exchanges trusted issuers' JWTs for opaque tokens, and guards APIs with them.
 #[derive(Parser)]

@@ -157,3 +157,16 @@ fn spawn(name: &str, settings: &[(String, String)], data: &Path) -> Child {
     command.envs(settings.iter().cloned()).stdin(Stdio::null());
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
+
+/// OpenSSL and SQLite must not take theirs from another one either: then two would hold what each may need again.
+#[test]
+fn both_servers_take_their_memory_from_mimalloc() {
+    for name in ["api-manager", "identity-server"] {
+        let mut command = Command::new(binary(name));
+        let output = command.arg("--version").env("MIMALLOC_SHOW_STATS", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let pages = said.lines().find_map(|line| line.trim_start().strip_prefix("pages     :"));
+        let taken = pages.and_then(|pages| pages.split_whitespace().nth(1)?.parse::<u32>().ok());
+        assert!(taken.is_some_and(|taken| taken > 0), "{name}: {said}");
+    }
+}

@@ -138,6 +138,16 @@ pub fn decide_at(
     if place.state == State::Blocked {
         return Err(Refusal::ApiBlocked);
     }
+    let choice = asked.presented.choose(place.security);
+    let cached = match (&choice, &fetched) {
+        (Choice::One(credential), None) => Some(gateway.grants.get(credential)),
+        _ => None,
+    };
+    if let Some(Cached::Known(entry)) = &cached {
+        // At hand once everything that comes before it is decided.
+        table.fetch_right(entry.principal.application_id(), place.id);
+    }
+
     let declared =
         place.operations.find(&asked.method, found.rest).map_err(|undeclared| match undeclared {
             Undeclared::Path => Refusal::NotFound,
@@ -150,23 +160,21 @@ pub fn decide_at(
     }
 
     let mut entry = None;
-    let choice = if declared.is_open { Choice::Nothing } else { asked.presented.choose(place.security) };
     let token = match choice {
+        _ if declared.is_open => Token::Missing,
         Choice::Nothing => Token::Missing,
         Choice::Junk => Token::Malformed,
         Choice::Several => Token::Several,
         Choice::One(credential) => {
-            entry = match fetched {
-                Some(fetched) => fetched,
-                None => match gateway.grants.get(&credential) {
-                    Cached::Known(entry) if table.is_ahead_of(&entry.principal) => {
-                        gateway.grants.forget_one(&credential);
-                        return Ok(Step::Missing(credential));
-                    }
-                    Cached::Known(entry) => Some(entry),
-                    Cached::Unknown => None,
-                    Cached::Miss => return Ok(Step::Missing(credential)),
-                },
+            entry = match cached {
+                None => fetched.flatten(),
+                Some(Cached::Known(entry)) if table.is_ahead_of(&entry.principal) => {
+                    gateway.grants.forget_one(&credential);
+                    return Ok(Step::Missing(credential));
+                }
+                Some(Cached::Known(entry)) => Some(entry),
+                Some(Cached::Unknown) => None,
+                Some(Cached::Miss) => return Ok(Step::Missing(credential)),
             };
             let from = &asked.presented.from;
             entry.as_ref().map_or(Token::Unknown, |entry| Token::Known(&entry.principal, from))

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::Gateway;
 use super::connection::{Patience, Pulse, Socket, Verdict};
-use super::inbound::{Ending, Inbound, Inbox};
+use super::inbound::{Coming, Ending, Inbound, Inbox};
 use super::listener::Phase;
 use super::service::serve;
 use super::streams::Streams;
@@ -39,7 +39,10 @@ pub async fn drive<S>(gateway: Arc<Gateway>, stream: S, pulse: Arc<Pulse>, phase
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut inbox = Inbox::new(stream, Arc::clone(&pulse));
+    let mut inbox = Inbox::new(stream, Arc::clone(&pulse)).telling({
+        let gateway = Arc::clone(&gateway);
+        move |coming| fetch(&gateway, coming)
+    });
     let ending = {
         // In a place of its own, which those that hyper goes on with give back.
         let mut run = Box::pin(inbox.run(|request| {
@@ -58,6 +61,15 @@ where
     match ending {
         Ending::Over => {}
         Ending::HandOver => Box::pin(go_on(gateway, inbox.into_socket(), pulse, phase)).await,
+    }
+}
+
+/// Has fetched where a request will be looked up, and then what is found there: by the time that it is decided both are at hand.
+fn fetch(gateway: &Gateway, coming: Coming<'_>) {
+    let table = gateway.table.load();
+    match coming {
+        Coming::Target(target) => table.fetch_place(target),
+        Coming::Request(path) => table.fetch_route(path),
     }
 }
 

@@ -44,6 +44,18 @@ thread_local! {
 /// right.
 pub type Inbound = Either<Full<Bytes>, Incoming>;
 
+/// What is about to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coming<'r> {
+    /// A request with this target, of which no more is known.
+    Target(&'r str),
+    /// A request for this path, which was read.
+    Request(&'r str),
+}
+
+/// Who hears what is coming, some hundred instructions before it is served.
+type Foresight = Box<dyn Fn(Coming<'_>) + Send>;
+
 /// How it ended here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -63,6 +75,7 @@ pub struct Inbox<S> {
     pulse: Arc<Pulse>,
     /// What was read and not served.
     read: Vec<u8>,
+    foresight: Foresight,
 }
 
 /// A request, and whether another may follow it.
@@ -72,7 +85,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
     /// A connection of which nothing was read.
     #[must_use]
     pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { socket: Socket::new(stream, Arc::clone(&pulse)), pulse, read: Vec::new() }
+        let socket = Socket::new(stream, Arc::clone(&pulse));
+        Self { socket, pulse, read: Vec::new(), foresight: Box::new(|_| ()) }
+    }
+
+    /// The same that tells `foresight` what is coming.
+    #[must_use]
+    pub fn telling(self, foresight: impl Fn(Coming<'_>) + Send + 'static) -> Self {
+        Self { foresight: Box::new(foresight), ..self }
     }
 
     /// The socket, from which what was read and not served is read again.
@@ -132,8 +152,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
         loop {
             let bytes = Bytes::from(std::mem::take(&mut self.read));
             if !bytes.is_empty() {
-                match head::read(&bytes) {
+                match head::read(&bytes, |target| (self.foresight)(Coming::Target(target))) {
                     Heard::Request { request, length, goes_on } => {
+                        (self.foresight)(Coming::Request(request.uri().path()));
                         self.read = bytes.get(length..).unwrap_or_default().to_vec();
                         return Poll::Ready(Ok((request, goes_on)));
                     }

@@ -68,6 +68,9 @@ pub struct Delta {
     pub deny_rules: Option<Vec<DenyRule>>,
 }
 
+/// So many places are no longer at hand, all of them: what is read of one is asked for ahead.
+const MANY: usize = 256;
+
 /// The table that requests are served by.
 #[derive(Clone, Default)]
 pub struct RouteTable {
@@ -207,13 +210,47 @@ impl RouteTable {
         );
     }
 
+    /// Has fetched where [`RouteTable::find`] will look first for a path, or for a target that begins with it. Of few APIs all is
+    /// at hand anyway.
+    pub fn fetch_place(&self, target: &str) {
+        if self.places.len() >= MANY
+            && let Some(first) = target.strip_prefix('/').and_then(|inner| self.first_candidate(inner))
+        {
+            self.places.fetch(first.as_bytes());
+        }
+    }
+
+    /// Has fetched what will be read first of the API that a path leads to.
+    pub fn fetch_route(&self, path: &str) {
+        if self.places.len() >= MANY
+            && let Some(found) = self.find(path)
+        {
+            found.route.fetch();
+        }
+    }
+
+    /// Has fetched what an application may do at an API.
+    pub fn fetch_right(&self, application: ApplicationId, api: ApiId) {
+        if self.places.len() >= MANY
+            && let Some(subscriber) = self.subscriber(application)
+        {
+            subscriber.fetch(api);
+        }
+    }
+
+    /// As much of a path, without its first slash, as the longest key may be.
+    fn first_candidate<'p>(&self, inner: &'p str) -> Option<&'p str> {
+        let beyond = self.deepest.checked_sub(1)?;
+        let end = inner.match_indices('/').nth(beyond).map_or(inner.len(), |(place, _)| place);
+        inner.get(..end)
+    }
+
     /// The API with the longest context and version at the front of `path`, on whole segments; one look-up for each
     /// candidate, however many APIs there are.
     #[must_use]
     pub fn find<'t, 'p>(&'t self, path: &'p str) -> Option<Found<'t, 'p>> {
         let inner = path.strip_prefix('/')?;
-        let beyond = self.deepest.checked_sub(1)?;
-        let mut end = inner.match_indices('/').nth(beyond).map_or(inner.len(), |(place, _)| place);
+        let mut end = self.first_candidate(inner)?.len();
         loop {
             let candidate = inner.get(..end)?;
             if let Some(route) = self.places.get(candidate.as_bytes()) {

@@ -1,7 +1,8 @@
 //! A map for tables that are swapped: a changed copy shares with the first all that did not change.
 //!
-//! Entries are dealt out to about as many shards as each shard then has entries. A copy is made of the references to the
-//! shards, and of those shards that change: of a thousand entries among a million.
+//! Entries are dealt out to shards, each of which has some sixteen times as many entries as there are shards. A copy is made of the
+//! references to the shards, and of those shards that change: of four thousand entries among a million. Fewer shards than that
+//! would mean that more is copied; more, that the references to them are not at hand for whoever looks something up.
 //!
 //! Keys are no caller's choice: ids and digests of ours, places of APIs.
 
@@ -14,6 +15,9 @@ use foldhash::fast::RandomState;
 use super::slots::{self, Slot};
 
 type Shard<K, V> = Arc<[Slot<K, V>]>;
+
+/// So many entries are in a shard for each shard that there is.
+const DEEP: usize = 16;
 
 /// The map. Cloning it costs a reference a shard.
 #[derive(Clone)]
@@ -35,7 +39,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     #[must_use]
     pub fn of(entries: Vec<(K, V)>) -> Self {
         let hasher = RandomState::default();
-        let wide = entries.len().isqrt().next_power_of_two();
+        let wide = (entries.len() / DEEP).isqrt().next_power_of_two();
         let mut dealt: Vec<Vec<(u64, K, V)>> = Vec::new();
         dealt.resize_with(wide, Vec::new);
         for (key, value) in entries {
@@ -61,10 +65,22 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         slots::find(self.shards.get(place_of(hash, self.shards.len()))?, hash, key)
     }
 
+    /// Has fetched where `key` is looked for first.
+    pub fn fetch<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        if let Some(shard) = self.shards.get(place_of(hash, self.shards.len())) {
+            slots::fetch(shard, hash);
+        }
+    }
+
     /// Keeps `value` under `key`.
     pub fn insert(&mut self, key: K, value: V) {
-        // As many to a shard as there are shards, times four before they are dealt out anew.
-        if self.len >= 4 * self.shards.len() * self.shards.len() {
+        // Four times as many are let in before they are dealt out anew.
+        if self.len >= 4 * DEEP * self.shards.len() * self.shards.len() {
             *self = Self::of(self.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
         }
         self.change(&key.clone(), Some((key, value)));
@@ -145,7 +161,7 @@ mod tests {
         assert_eq!((second.get(&5), second.get(&6), second.get(&20_000)), (Some(&50), None, Some(&1)));
         assert_eq!((first.len(), second.len()), (10_000, 10_000));
         let shared = first.shards.iter().zip(&second.shards).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
-        assert!(shared >= first.shards.len() - 3 && first.shards.len() == 128);
+        assert!(shared >= first.shards.len() - 3 && first.shards.len() == 32);
     }
 
     #[test]
@@ -156,7 +172,7 @@ mod tests {
             grown.insert(n, n);
         }
         assert_eq!(read(&grown), read(&Shards::of((0..3_000).map(|n| (n, n)).collect())));
-        assert!(grown.shards.len() >= 16 && grown.len() == 3_000);
+        assert!(grown.shards.len() >= 4 && grown.len() == 3_000);
         for n in 0..3_000_u64 {
             grown.remove(&n);
         }

@@ -6,6 +6,8 @@
 
 use std::borrow::Borrow;
 
+use crate::ahead;
+
 /// Room for one entry. Aligned so that one of up to half a line of memory never lies in two.
 #[derive(Clone)]
 #[repr(align(32))]
@@ -44,6 +46,14 @@ where
         }
     }
     None
+}
+
+/// Has fetched the slot in which is looked first.
+#[inline]
+pub fn fetch<K, V>(slots: &[Slot<K, V>], hash: u64) {
+    if let Some(slot) = places(hash, slots.len()).next().and_then(|place| slots.get(place)) {
+        ahead::fetch(slot);
+    }
 }
 
 /// Everything.

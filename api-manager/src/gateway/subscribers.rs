@@ -189,6 +189,13 @@ impl Subscriber {
         Self { about, limited, revision, rights: Rights::of(rights) }
     }
 
+    /// Has fetched what [`Subscriber::at`] will read, where that is one of many.
+    pub fn fetch(&self, api: ApiId) {
+        if let Rights::Many(hasher, all) = &self.rights {
+            slots::fetch(all, hasher.hash_one(api));
+        }
+    }
+
     /// The application's subscription to an API.
     #[must_use]
     pub fn at(&self, api: ApiId) -> Option<&Right> {

@@ -41,8 +41,8 @@ struct Said {
     goes_on: bool,
 }
 
-/// Reads a request from the beginning of `bytes`.
-pub fn read(bytes: &Bytes) -> Heard {
+/// Reads a request from the beginning of `bytes`. Its target is told before the headers are taken apart.
+pub fn read(bytes: &Bytes, target: impl FnOnce(&str)) -> Heard {
     let mut lines = [const { MaybeUninit::uninit() }; MOST_LINES];
     let mut parsed = httparse::Request::new(&mut []);
     let end = match parsed.parse_with_uninit_headers(bytes, &mut lines) {
@@ -50,6 +50,9 @@ pub fn read(bytes: &Bytes) -> Heard {
         Ok(httparse::Status::Partial) => return Heard::Part,
         Err(_) => return Heard::Unusual,
     };
+    if let Some(path) = parsed.path {
+        target(path);
+    }
     take(bytes, end, &parsed).unwrap_or(Heard::Unusual)
 }
 

@@ -334,3 +334,19 @@ async fn half_a_head_has_its_time_whoever_reads_the_rest() {
         drop(client);
     }
 }
+
+#[tokio::test]
+async fn what_is_coming_is_told_by_its_target_and_then_by_its_path_before_it_is_served() {
+    let (mut client, inbox) = inbox(ROOM);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&told);
+    let mut inbox = inbox.telling(move |coming| notes.lock().unwrap().push(format!("{coming:?}")));
+    client.write_all(PLAIN.as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let serve = |_| {
+        told.lock().unwrap().push("served".to_owned());
+        std::future::ready(answered("ok"))
+    };
+    assert_eq!(inbox.run(serve).await, Ending::Over);
+    assert_eq!(*told.lock().unwrap(), [r#"Target("/a?b=c")"#, r#"Request("/a")"#, "served"]);
+}
