@@ -158,7 +158,6 @@ fn spawn(name: &str, settings: &[(String, String)], data: &Path) -> Child {
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
-/// OpenSSL and SQLite must not take theirs from another one either: then two would hold what each may need again.
 #[test]
 fn both_servers_take_their_memory_from_mimalloc() {
     for name in ["api-manager", "identity-server"] {

@@ -210,11 +210,11 @@ impl RouteTable {
         );
     }
 
-    /// Has fetched where [`RouteTable::find`] will look first for a path, or for a target that begins with it. Of few APIs all is
-    /// at hand anyway.
+    /// Has fetched where [`RouteTable::find`] will look first for the path of a target. Of few APIs all is at hand anyway.
     pub fn fetch_place(&self, target: &str) {
+        let path = target.split('?').next().unwrap_or_default();
         if self.places.len() >= MANY
-            && let Some(first) = target.strip_prefix('/').and_then(|inner| self.first_candidate(inner))
+            && let Some(first) = path.strip_prefix('/').and_then(|inner| self.first_candidate(inner))
         {
             self.places.fetch(first.as_bytes());
         }

@@ -1,6 +1,6 @@
 //! A map for tables that are swapped: a changed copy shares with the first all that did not change.
 //!
-//! Entries are dealt out to shards, each of which has some sixteen times as many entries as there are shards. A copy is made of the
+//! Entries are dealt out to shards, each of which has up to sixteen times as many entries as there are shards. A copy is made of the
 //! references to the shards, and of those shards that change: of four thousand entries among a million. Fewer shards than that
 //! would mean that more is copied; more, that the references to them are not at hand for whoever looks something up.
 //!
@@ -16,7 +16,7 @@ use super::slots::{self, Slot};
 
 type Shard<K, V> = Arc<[Slot<K, V>]>;
 
-/// So many entries are in a shard for each shard that there is.
+/// So many entries at most are dealt to a shard for each shard that there is.
 const DEEP: usize = 16;
 
 /// The map. Cloning it costs a reference a shard.

@@ -73,6 +73,7 @@ impl Connection {
     /// Connects and shakes hands.
     pub(super) fn open(&mut self) -> Result<()> {
         self.stream = Some(self.origin.open()?);
+        self.incoming.expect(0);
         Ok(())
     }
 
@@ -89,8 +90,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has come. Once the last answer is there: how many were 2xx or 3xx; `None` while more is to come. A
-    /// connection that failed, or was closed before the last answer, is not open afterwards.
+    /// Reads what has come. Once the last answer is there: how many were 2xx or 3xx; `None` while more is to come, or nothing is.
+    /// A connection that failed, or was closed before the last answer, is not open afterwards.
     pub(super) fn receive(&mut self) -> Result<Option<usize>> {
         let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
         loop {

@@ -109,47 +109,46 @@ impl Flow {
     }
 
     fn run(&self, mut lanes: Lanes<Duration>) -> Result<Sample> {
-        let mut plan = (0..).map_while(|number| self.planned(number));
+        let (started, mut seen) = (Instant::now(), Seen::default());
+        let mut plan = (0..).map_while(|number| self.planned(number, started.elapsed()));
         // Made before it is due, so that making it is not part of its latency.
-        let (started, mut seen, mut next) = (Instant::now(), Seen::default(), plan.next());
+        let mut next = plan.next();
         loop {
             while lanes.has_room()
-                && let Some(planned) = next.take_if(|planned| planned.is_due(started.elapsed()))
+                && let Some(planned) = next.take_if(|planned| planned.due_in(started.elapsed()).is_zero())
             {
-                if !self.send(planned, &mut lanes, started, &mut seen) {
+                let is_sent = self.send(&planned, &mut lanes, started.elapsed());
+                next = plan.next();
+                if !is_sent {
+                    seen.failures += 1;
+                    // The answers of others do not wait for whoever cannot be reached.
                     break;
                 }
-                next = plan.next();
             }
             if next.is_none() && lanes.is_idle() {
                 return Ok(seen.summary(started.elapsed()));
             }
-            let due = next.as_ref().filter(|_| lanes.has_room()).and_then(|planned| planned.due);
-            let patience = due.map_or(SILENCE, |due| due.saturating_sub(started.elapsed()));
+            let sendable = next.as_ref().filter(|_| lanes.has_room());
+            let patience = sendable.map_or(SILENCE, |planned| planned.due_in(started.elapsed()));
             let came = lanes.wait(patience, |meant, answer| seen.note(started.elapsed() - meant, answer))?;
-            if !came && due.is_none() {
+            if !came && sendable.is_none() {
                 seen.failures += u64::try_from(lanes.give_up()).unwrap_or(u64::MAX);
             }
         }
     }
 
     /// The request of a number; `None` where the load has ended before it.
-    fn planned(&self, number: u64) -> Option<Planned> {
-        let due = self.pace.due(number).filter(|due| *due < self.end());
-        let planned = Planned { due, request: (self.requests)(number)? };
-        (self.pace == Pace::FlatOut || due.is_some()).then_some(planned)
+    fn planned(&self, number: u64, now: Duration) -> Option<Planned> {
+        let due = self.pace.due(number);
+        if due.unwrap_or(now) >= self.end() {
+            return None;
+        }
+        Some(Planned { due, request: (self.requests)(number)? })
     }
 
-    /// Sends what is due; `false` where the load has ended instead.
-    fn send(&self, planned: Planned, lanes: &mut Lanes<Duration>, started: Instant, seen: &mut Seen) -> bool {
-        let now = started.elapsed();
-        if planned.due.is_none() && now >= self.end() {
-            return false;
-        }
-        let sent =
-            now <= self.end() + GRACE && lanes.send(&planned.request, 1, planned.due.unwrap_or(now)).is_ok();
-        seen.failures += u64::from(!sent);
-        true
+    /// Sends what is due; `false` where that fails or comes to nothing any more.
+    fn send(&self, planned: &Planned, lanes: &mut Lanes<Duration>, now: Duration) -> bool {
+        now <= self.end() + GRACE && lanes.send(&planned.request, 1, planned.due.unwrap_or(now)).is_ok()
     }
 
     fn end(&self) -> Duration {
@@ -175,8 +174,9 @@ impl Opened {
 }
 
 impl Planned {
-    fn is_due(&self, now: Duration) -> bool {
-        self.due.is_none_or(|due| due <= now)
+    /// How long it still has to wait; not at all where it is sent as soon as it can be.
+    fn due_in(&self, now: Duration) -> Duration {
+        self.due.map_or(Duration::ZERO, |due| due.saturating_sub(now))
     }
 }
 
@@ -207,7 +207,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::load::get;
@@ -220,24 +220,26 @@ mod tests {
     }
 
     /// Answers every request of every connection with this, after sleeping that long.
-    fn server(answer: &'static str, delay: Duration) -> String {
+    fn server(text: &'static str, delay: Duration) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                std::thread::spawn(move || {
-                    let mut buffer = [0; 4_096];
-                    while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-                        std::thread::sleep(delay);
-                        if stream.write_all(answer.as_bytes()).is_err() {
-                            return;
-                        }
-                    }
-                });
+                let stream = stream.unwrap();
+                std::thread::spawn(move || answer(stream, text, delay));
             }
         });
         origin
+    }
+
+    fn answer(mut stream: TcpStream, text: &str, delay: Duration) {
+        let mut buffer = [0; 4_096];
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+            std::thread::sleep(delay);
+            if stream.write_all(text.as_bytes()).is_err() {
+                return;
+            }
+        }
     }
 
     const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -279,6 +281,18 @@ mod tests {
             .run()
             .await;
         assert_eq!((sample.requests, sample.failures), (10, 10));
+
+        // Of two connections one is answered: it does not wait for the other to be opened.
+        let one = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", one.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (stream, _) = one.accept().unwrap();
+            drop(one);
+            answer(stream, HELLO, Duration::ZERO);
+        });
+        let flow = Flow::new(Pace::FlatOut, |_| Some(get("/", "x", "t"))).on(&origin).connections(2);
+        let sample = flow.open().await.run().await;
+        assert!(sample.requests > 10 && sample.failures > 10, "{sample:?}");
 
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let flow = Flow::new(Pace::FlatOut, once).on(&format!("http://{nobody}")).connections(2);

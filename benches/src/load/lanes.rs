@@ -1,9 +1,10 @@
 //! Many connections that one thread serves: it is awake only when there is something to send or to read, and takes as little as
 //! it can of the processor that it shares with the server. A thread for each connection would stand in the server's way, and
-//! in that of the other threads: what is measured then is how these wait for each other.
+//! in that of the other threads: what is measured then is how these wait for each other. While a connection is opened anew the
+//! others wait; of servers that keep theirs alive none has to be.
 
 use std::collections::VecDeque;
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use nix::sys::time::TimeSpec;
 
 use super::connection::{Connection, Origin};
 
-/// How long a server may be silent.
+/// How long nothing may come of anything that is under way.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
 /// Answers that are read before it is looked for what has become due.
 const AT_ONCE: usize = 8;
@@ -34,14 +35,14 @@ struct Lane<M> {
 }
 
 impl<M> Lanes<M> {
-    /// Connects them all. Where that fails it is tried again for what is sent first, which will say so.
+    /// Connects them all, at least one. Where that fails it is tried again for what is sent first, which will say so.
     pub(super) fn open(origin: &Origin, count: usize) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let count = count.max(1);
         let lane = |_| Lane { connection: Connection::new(origin), under_way: None };
         let mut lanes = Self { epoll, lanes: (0..count).map(lane).collect(), free: (0..count).collect() };
-        for place in 0..count {
-            let _ = lanes.connect(place);
-        }
+        // After the first failure no other one is waited for.
+        let _ = (0..count).try_for_each(|place| lanes.connect(place));
         Ok(lanes)
     }
 
@@ -55,9 +56,9 @@ impl<M> Lanes<M> {
         self.free.len() == self.lanes.len()
     }
 
-    /// Sends that many requests at once where there is room. After an error nothing is under way of them.
+    /// Sends that many requests at once. After an error nothing is under way of them.
     pub(super) fn send(&mut self, requests: &[u8], count: usize, mark: M) -> Result<()> {
-        let Some(place) = self.free.pop_front() else { return Ok(()) };
+        let place = self.free.pop_front().ok_or(ErrorKind::WouldBlock)?;
         let sent = self.send_by(place, requests, count);
         match self.lanes.get_mut(place) {
             Some(lane) if sent.is_ok() => lane.under_way = Some(mark),
@@ -74,7 +75,7 @@ impl<M> Lanes<M> {
     }
 
     /// Waits that long for answers and tells of those that are whole: the mark, and how many were 2xx or 3xx. `false` where
-    /// nothing came.
+    /// it waited to the end.
     pub(super) fn wait(
         &mut self,
         at_most: Duration,
@@ -101,8 +102,10 @@ impl<M> Lanes<M> {
     fn receive(&mut self, place: usize, answered: &mut impl FnMut(M, Result<usize>)) {
         let Some(lane) = self.lanes.get_mut(place) else { return };
         let Some(mark) = lane.under_way.take() else {
-            // Nothing was asked: the server closes it.
-            lane.connection.close();
+            // Nothing was asked: the server sends session tickets (RFC 8446, section 4.6.1), or it closes the connection.
+            if !matches!(lane.connection.receive(), Ok(None)) {
+                lane.connection.close();
+            }
             return;
         };
         match lane.connection.receive() {
@@ -134,15 +137,24 @@ impl<M> Lanes<M> {
         let Some(lane) = self.lanes.get_mut(place) else { return Ok(()) };
         lane.connection.open()?;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::try_from(place).unwrap_or(u64::MAX));
-        lane.connection.fd().map_or(Ok(()), |fd| self.epoll.add(fd, event))?;
-        Ok(())
+        let added = lane.connection.fd().map_or(Ok(()), |fd| self.epoll.add(fd, event));
+        if added.is_err() {
+            lane.connection.close();
+        }
+        Ok(added?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{ErrorKind, Read, Write};
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+
+    use e2e::idp::{Idp, KeyKind};
+    use openssl::ssl::{SslAcceptor, SslMethod};
+    use openssl::x509::X509;
+    use shared_claims::clock::Clock;
 
     use super::*;
 
@@ -160,7 +172,7 @@ mod tests {
         origin
     }
 
-    fn answers(mut stream: TcpStream) {
+    fn answers(mut stream: impl Read + Write) {
         let mut buffer = [0; 4_096];
         while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
@@ -201,6 +213,31 @@ mod tests {
         assert!(lanes.wait(PATIENCE, |_, _| panic!("nothing was asked")).unwrap());
         lanes.send(b"GET / HTTP/1.1\r\n\r\n", 1, 7).unwrap();
         assert_eq!(answer(&mut lanes).1.unwrap(), 1);
+    }
+
+    #[test]
+    fn a_connection_over_tls_that_is_sent_tickets_stays() {
+        let idp = Idp::with_key("https://localhost", "tls", KeyKind::P256, &Clock::System);
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+        acceptor.set_private_key(idp.key()).unwrap();
+        acceptor.set_certificate(&X509::from_pem(idp.certificate().as_bytes()).unwrap()).unwrap();
+        let (acceptor, listener) = (acceptor.build(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let origin = Origin::parse(&format!("https://{}", listener.local_addr().unwrap()));
+        let (seen, shown) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                seen.send(()).unwrap();
+                answers(acceptor.accept(stream.unwrap()).unwrap());
+            }
+        });
+        let mut lanes = Lanes::open(&origin, 1).unwrap();
+        // The tickets.
+        assert!(lanes.wait(PATIENCE, |_, _| panic!("nothing was asked")).unwrap());
+        for mark in [1, 2] {
+            lanes.send(b"GET / HTTP/1.1\r\n\r\n", 1, mark).unwrap();
+            assert_eq!(answer(&mut lanes).1.unwrap(), 1);
+        }
+        assert_eq!(shown.try_iter().count(), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! what is looked up waits for others to be looked up with.
 
 use std::io::Result;
+use std::time::Duration;
 
 use super::connection::Origin;
 use super::lanes::{Lanes, SILENCE};
@@ -35,12 +36,17 @@ fn answered(origin: &Origin, count: usize, request: impl Fn(usize) -> Vec<u8>) -
             next = group.end;
             let (many, requests) = (group.len(), group.flat_map(&request).collect::<Vec<u8>>());
             // Not sent again: what failed may have been looked up all the same.
-            let _ = lanes.send(&requests, many, ());
+            if lanes.send(&requests, many, ()).is_err() {
+                break;
+            }
         }
         if lanes.is_idle() {
             return Ok(fine);
         }
-        if !lanes.wait(SILENCE, |(), answer| fine += answer.unwrap_or_default())? {
+        let is_stuck = !lanes.has_room() || next >= count;
+        let patience = if is_stuck { SILENCE } else { Duration::ZERO };
+        let came = lanes.wait(patience, |(), answer| fine += answer.unwrap_or_default())?;
+        if !came && is_stuck {
             let _ = lanes.give_up();
         }
     }

@@ -41,7 +41,7 @@ struct Said {
     goes_on: bool,
 }
 
-/// Reads a request from the beginning of `bytes`. Its target is told before the headers are taken apart.
+/// Reads a request from the beginning of `bytes`. Its target is told before its headers become a map.
 pub fn read(bytes: &Bytes, target: impl FnOnce(&str)) -> Heard {
     let mut lines = [const { MaybeUninit::uninit() }; MOST_LINES];
     let mut parsed = httparse::Request::new(&mut []);
