@@ -210,19 +210,20 @@ impl RouteTable {
         );
     }
 
-    /// Has fetched where [`RouteTable::find`] will look first for the path of a target. Of few APIs all is at hand anyway.
+    /// Has fetched where [`RouteTable::find`] will look first for the path of a target.
     pub fn fetch_place(&self, target: &str) {
+        if self.is_small() {
+            return;
+        }
         let path = target.split('?').next().unwrap_or_default();
-        if self.places.len() >= MANY
-            && let Some(first) = path.strip_prefix('/').and_then(|inner| self.first_candidate(inner))
-        {
+        if let Some(first) = path.strip_prefix('/').and_then(|inner| self.first_candidate(inner)) {
             self.places.fetch(first.as_bytes());
         }
     }
 
     /// Has fetched what will be read first of the API that a path leads to.
     pub fn fetch_route(&self, path: &str) {
-        if self.places.len() >= MANY
+        if !self.is_small()
             && let Some(found) = self.find(path)
         {
             found.route.fetch();
@@ -231,11 +232,16 @@ impl RouteTable {
 
     /// Has fetched what an application may do at an API.
     pub fn fetch_right(&self, application: ApplicationId, api: ApiId) {
-        if self.places.len() >= MANY
+        if !self.is_small()
             && let Some(subscriber) = self.subscriber(application)
         {
             subscriber.fetch(api);
         }
+    }
+
+    /// Whether everything is at hand anyway.
+    fn is_small(&self) -> bool {
+        self.places.len() < MANY
     }
 
     /// As much of a path, without its first slash, as the longest key may be.

@@ -84,7 +84,7 @@ impl Connection {
     /// Sends that many requests at once. All answers to the last ones are there: what is sent has room in the kernel.
     pub(super) fn send(&mut self, requests: &[u8], count: usize) -> Result<()> {
         let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
-        stream.writer().write_all(requests)?;
+        stream.bytes().write_all(requests)?;
         self.incoming.expect(count);
         self.stream = Some(stream);
         Ok(())
@@ -95,7 +95,7 @@ impl Connection {
     pub(super) fn receive(&mut self) -> Result<Option<usize>> {
         let mut stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
         loop {
-            match self.incoming.read(stream.reader()) {
+            match self.incoming.read(stream.bytes()) {
                 Err(why) if why.kind() == ErrorKind::WouldBlock => {
                     self.stream = Some(stream);
                     return Ok(None);
@@ -119,20 +119,18 @@ impl Stream {
         }
     }
 
-    fn writer(&mut self) -> &mut dyn Write {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream,
-        }
-    }
-
-    fn reader(&mut self) -> &mut dyn Read {
+    fn bytes(&mut self) -> &mut dyn Bytes {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream,
         }
     }
 }
+
+/// Bytes in both directions.
+trait Bytes: Read + Write {}
+
+impl<S: Read + Write> Bytes for S {}
 
 /// The answers to what was sent last, as far as they have come.
 struct Incoming {

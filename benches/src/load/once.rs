@@ -40,7 +40,7 @@ fn answered(origin: &Origin, count: usize, request: impl Fn(usize) -> Vec<u8>) -
                 break;
             }
         }
-        if lanes.is_idle() {
+        if next >= count && lanes.is_idle() {
             return Ok(fine);
         }
         let is_stuck = !lanes.has_room() || next >= count;
