@@ -2,14 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use e2e::idp::{Idp, KeyKind};
 use shared_claims::clock::Clock;
 use tempfile::TempDir;
 
-use crate::load::Load;
+use crate::load::{Flow, Load, Opened};
 use crate::process::Process;
 use crate::sample::{Comparison, Sample};
+
+/// How long a short turn lasts: what drifts on these machines drifts within a second or so.
+const SHORT: Duration = Duration::from_millis(100);
+const SHORT_IN_A_SECOND: u64 = 10;
 
 /// How the scenarios are run. Scenarios take it by reference and ask it for nothing else.
 #[derive(Debug)]
@@ -118,15 +123,44 @@ impl Run {
         for round in 1..=self.rounds {
             for contender in contenders {
                 let sample = self.sample(contender.process, load(contender)).await;
-                eprintln!(
-                    "{title}: round {round}, {}: {:.0}/s, CPU {:.1} µs, p99 {:.2} ms, {} failures",
-                    contender.name,
-                    sample.rate(),
-                    sample.cpu,
-                    sample.p99,
-                    sample.failures,
-                );
+                shows(title, round, contender.name, &sample);
                 comparison.add(contender.name, sample);
+            }
+        }
+        comparison
+    }
+
+    /// As [`Run::compare`] for those who stand so close together that a machine's ups and downs hide what is between them. In
+    /// a round each has many short turns, there and back (A B C, C B A, …), over connections that stay open.
+    pub async fn compare_closely(
+        &self,
+        title: &str,
+        contenders: &[Contender<'_>],
+        load: impl Fn(&Contender<'_>) -> Flow,
+    ) -> Comparison {
+        let mut comparison = Comparison::new(title);
+        let mut sides = Vec::new();
+        for contender in contenders {
+            eprintln!("{title}: {} warms up", contender.name);
+            let mut opened = load(contender).open().await.turn(Duration::from_secs(2)).await;
+            let _ = opened.sample();
+            sides.push(Side { contender: *contender, opened, spent: Duration::ZERO });
+        }
+        for round in 1..=self.rounds {
+            for _ in 0..self.seconds * SHORT_IN_A_SECOND {
+                let mut had = Vec::new();
+                for side in sides {
+                    had.push(side.turn().await);
+                }
+                had.reverse();
+                sides = had;
+            }
+            // As they were, whoever was last.
+            sides.sort_by_key(|side| contenders.iter().position(|one| one.name == side.contender.name));
+            for side in &mut sides {
+                let sample = side.sample();
+                shows(title, round, side.contender.name, &sample);
+                comparison.add(side.contender.name, sample);
             }
         }
         comparison
@@ -138,11 +172,40 @@ impl Run {
         let before = process.cpu();
         let mut sample = load.run().await;
         let spent = process.cpu().saturating_sub(before);
-        #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
-        let cpu = spent.as_secs_f64() * 1e6 / sample.requests as f64;
-        (sample.cpu, sample.resident) = (cpu, process.resident_mib());
+        (sample.cpu, sample.resident) = (sample.each(spent), process.resident_mib());
         sample
     }
+}
+
+/// A contender with its connections.
+struct Side<'a> {
+    contender: Contender<'a>,
+    opened: Opened,
+    /// What its turns since the last sample took of the CPU.
+    spent: Duration,
+}
+
+impl Side<'_> {
+    async fn turn(mut self) -> Self {
+        let before = self.contender.process.cpu();
+        self.opened = self.opened.turn(SHORT).await;
+        self.spent += self.contender.process.cpu().saturating_sub(before);
+        self
+    }
+
+    fn sample(&mut self) -> Sample {
+        let mut sample = self.opened.sample();
+        let spent = std::mem::take(&mut self.spent);
+        (sample.cpu, sample.resident) = (sample.each(spent), self.contender.process.resident_mib());
+        sample
+    }
+}
+
+fn shows(title: &str, round: usize, name: &str, sample: &Sample) {
+    let (rate, Sample { cpu, p99, failures, .. }) = (sample.rate(), sample);
+    eprintln!(
+        "{title}: round {round}, {name}: {rate:.0}/s, CPU {cpu:.1} µs, p99 {p99:.2} ms, {failures} failures"
+    );
 }
 
 impl Certificate {

@@ -1,5 +1,7 @@
 //! What one contender showed in one round, and the rounds of all contenders side by side.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::outcome::Table;
@@ -33,6 +35,13 @@ impl Sample {
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
     pub fn rate(&self) -> f64 {
         self.requests as f64 / self.seconds
+    }
+
+    /// So much of the CPU for all of them, in microseconds an answer.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    pub fn each(&self, spent: Duration) -> f64 {
+        spent.as_secs_f64() * 1e6 / self.requests as f64
     }
 }
 

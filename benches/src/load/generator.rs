@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Origin;
 use super::lanes::{Lanes, SILENCE};
+use super::message::{get, pick};
 use crate::sample::Sample;
 use crate::statistics::percentile;
 
@@ -69,6 +70,7 @@ struct Planned {
 struct Seen {
     latencies: Vec<u64>,
     failures: u64,
+    lasted: Duration,
 }
 
 impl Flow {
@@ -76,6 +78,16 @@ impl Flow {
     /// [`get`](super::get) and [`post_form`](super::post_form) make them.
     pub fn new(pace: Pace, requests: impl Fn(u64) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self { origin: String::new(), connections: 64, pace, seconds: 1, requests: Arc::new(requests) }
+    }
+
+    /// `GET` requests that each take one of the tokens and one of the paths.
+    #[must_use]
+    pub fn any_of(pace: Pace, tokens: Vec<String>, paths: Vec<String>) -> Self {
+        Self::new(pace, move |number| {
+            // The paths in another order than the tokens.
+            let path = pick(&paths, number.wrapping_mul(0xbf58_476d_1ce4_e5b9))?;
+            Some(get(path, "localhost", pick(&tokens, number)?))
+        })
     }
 
     /// The same load on somebody.
@@ -103,56 +115,20 @@ impl Flow {
     pub async fn open(self) -> Opened {
         let open = || {
             let lanes = Lanes::open(&Origin::parse(&self.origin), self.connections);
-            Opened { flow: self, lanes: lanes.expect("the machine has descriptors") }
+            let lanes = lanes.expect("the machine has descriptors");
+            Opened { flow: self, lanes, sent: 0, seen: Seen::default() }
         };
         tokio::task::spawn_blocking(open).await.expect("opening does not panic")
     }
 
-    fn run(&self, mut lanes: Lanes<Duration>) -> Result<Sample> {
-        let (started, mut seen) = (Instant::now(), Seen::default());
-        let mut plan = (0..).map_while(|number| self.planned(number, started.elapsed()));
-        // Made before it is due, so that making it is not part of its latency.
-        let mut next = plan.next();
-        loop {
-            while lanes.has_room()
-                && let Some(planned) = next.take_if(|planned| planned.due_in(started.elapsed()).is_zero())
-            {
-                let is_sent = self.send(&planned, &mut lanes, started.elapsed());
-                next = plan.next();
-                if !is_sent {
-                    seen.failures += 1;
-                    // The answers of others do not wait for whoever cannot be reached.
-                    break;
-                }
-            }
-            if next.is_none() && lanes.is_idle() {
-                return Ok(seen.summary(started.elapsed()));
-            }
-            let sendable = next.as_ref().filter(|_| lanes.has_room());
-            let patience = sendable.map_or(SILENCE, |planned| planned.due_in(started.elapsed()));
-            let came = lanes.wait(patience, |meant, answer| seen.note(started.elapsed() - meant, answer))?;
-            if !came && sendable.is_none() {
-                seen.failures += u64::try_from(lanes.give_up()).unwrap_or(u64::MAX);
-            }
-        }
-    }
-
-    /// The request of a number; `None` where the load has ended before it.
-    fn planned(&self, number: u64, now: Duration) -> Option<Planned> {
+    /// The request of a number in a turn that others were before, with so many requests; `None` where the turn has ended
+    /// before it.
+    fn planned(&self, (before, number): (u64, u64), now: Duration, lasts: Duration) -> Option<Planned> {
         let due = self.pace.due(number);
-        if due.unwrap_or(now) >= self.end() {
+        if due.unwrap_or(now) >= lasts {
             return None;
         }
-        Some(Planned { due, request: (self.requests)(number)? })
-    }
-
-    /// Sends what is due; `false` where that fails or comes to nothing any more.
-    fn send(&self, planned: &Planned, lanes: &mut Lanes<Duration>, now: Duration) -> bool {
-        now <= self.end() + GRACE && lanes.send(&planned.request, 1, planned.due.unwrap_or(now)).is_ok()
-    }
-
-    fn end(&self) -> Duration {
-        Duration::from_secs(self.seconds)
+        Some(Planned { due, request: (self.requests)(before + number)? })
     }
 }
 
@@ -160,6 +136,10 @@ impl Flow {
 pub struct Opened {
     flow: Flow,
     lanes: Lanes<Duration>,
+    /// Requests of earlier turns.
+    sent: u64,
+    /// What came of those whose sample was not taken yet.
+    seen: Seen,
 }
 
 impl Opened {
@@ -168,8 +148,64 @@ impl Opened {
     /// # Panics
     /// The machine does not wait for its connections, or the requests' function panics.
     pub async fn run(self) -> Sample {
-        let run = tokio::task::spawn_blocking(move || self.flow.run(self.lanes));
-        run.await.expect("the load does not panic").expect("the machine waits for connections")
+        let lasts = Duration::from_secs(self.flow.seconds);
+        self.turn(lasts).await.sample()
+    }
+
+    /// Puts the load on for that long, and after its last answer says nothing until the next turn. Requests go on where they
+    /// were.
+    ///
+    /// # Panics
+    /// As [`Opened::run`].
+    pub async fn turn(mut self, lasts: Duration) -> Self {
+        let turn = move || {
+            self.put_on(lasts).expect("the machine waits for connections");
+            self
+        };
+        tokio::task::spawn_blocking(turn).await.expect("the load does not panic")
+    }
+
+    /// What came of the turns since the last sample; CPU and memory are for others to fill in.
+    pub fn sample(&mut self) -> Sample {
+        std::mem::take(&mut self.seen).summary()
+    }
+
+    fn put_on(&mut self, lasts: Duration) -> Result<()> {
+        let Self { flow, lanes, sent, seen } = self;
+        let (started, before) = (Instant::now(), *sent);
+        let mut plan = (0..).map_while(|number| {
+            let planned = flow.planned((before, number), started.elapsed(), lasts)?;
+            *sent = before + number + 1;
+            Some(planned)
+        });
+        // Made before it is due, so that making it is not part of its latency.
+        let mut next = plan.next();
+        loop {
+            while lanes.has_room()
+                && let Some(planned) = next.take_if(|planned| planned.due_in(started.elapsed()).is_zero())
+            {
+                let now = started.elapsed();
+                // Of what fails here nothing is under way.
+                let is_sent = now <= lasts + GRACE
+                    && lanes.send(&planned.request, 1, planned.due.unwrap_or(now)).is_ok();
+                next = plan.next();
+                if !is_sent {
+                    seen.failures += 1;
+                    // The answers of others do not wait for whoever cannot be reached.
+                    break;
+                }
+            }
+            if next.is_none() && lanes.is_idle() {
+                seen.lasted += started.elapsed();
+                return Ok(());
+            }
+            let sendable = next.as_ref().filter(|_| lanes.has_room());
+            let patience = sendable.map_or(SILENCE, |planned| planned.due_in(started.elapsed()));
+            let came = lanes.wait(patience, |meant, answer| seen.note(started.elapsed() - meant, answer))?;
+            if !came && sendable.is_none() {
+                seen.failures += u64::try_from(lanes.give_up()).unwrap_or(u64::MAX);
+            }
+        }
     }
 }
 
@@ -188,14 +224,14 @@ impl Seen {
         self.failures += u64::from(!answer.is_ok_and(|fine| fine == 1));
     }
 
-    fn summary(mut self, lasted: Duration) -> Sample {
+    fn summary(mut self) -> Sample {
         self.latencies.sort_unstable();
         #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
         let at = |percent: f64| percentile(&self.latencies, percent) as f64 / 1e3;
         Sample {
             requests: self.latencies.len() as u64,
             failures: self.failures,
-            seconds: lasted.as_secs_f64(),
+            seconds: self.lasted.as_secs_f64(),
             p50: at(50.0),
             p99: at(99.0),
             p999: at(99.9),
@@ -208,9 +244,9 @@ impl Seen {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
 
     use super::*;
-    use crate::load::get;
 
     #[test]
     fn the_schedule_is_even_and_knows_nothing_of_answers() {
@@ -257,6 +293,27 @@ mod tests {
             assert!(sample.seconds > 0.9, "{}", sample.seconds);
             lasted.push(sample.seconds);
         }
+    }
+
+    #[tokio::test]
+    async fn turns_go_on_where_they_were_and_are_one_sample_together() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let flow = Flow::new(Pace::FlatOut, {
+            let asked = Arc::clone(&asked);
+            move |number| {
+                asked.lock().unwrap().push(number);
+                // Two turns end here, and the last by its time.
+                (number != 2 && number != 4).then(|| get("/", "x", "t"))
+            }
+        });
+        let mut opened = flow.on(&server(HELLO, Duration::ZERO)).connections(1).open().await;
+        for _ in 0..2 {
+            opened = opened.turn(Duration::from_secs(10)).await;
+        }
+        assert_eq!(*asked.lock().unwrap(), [0, 1, 2, 2]);
+        let sample = opened.sample();
+        assert_eq!((sample.requests, sample.failures), (2, 0));
+        assert_eq!(opened.sample().requests, 0);
     }
 
     #[tokio::test]

@@ -20,6 +20,14 @@ pub fn post_form(path: &str, host: &str, client: (&str, &str), form: &str) -> Ve
     .into_bytes()
 }
 
+/// One of these for the request of a number: each in its turn, in an order that jumps about.
+#[must_use]
+pub fn pick<T>(all: &[T], number: u64) -> Option<&T> {
+    // Fibonacci hashing (Knuth, volume 3, section 6.4).
+    let place = usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16).unwrap_or_default();
+    all.get(place.checked_rem(all.len())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +37,13 @@ mod tests {
         let request = String::from_utf8(post_form("/t", "h", ("key", "secret"), "a=b")).unwrap();
         assert!(request.contains("Authorization: Basic a2V5OnNlY3JldA==\r\n"), "{request}");
         assert!(request.ends_with("Content-Length: 3\r\n\r\na=b"), "{request}");
+    }
+    #[test]
+    fn each_is_picked_about_as_often_as_any_other() {
+        let all: Vec<usize> = (0..100).collect();
+        let mut times = [0; 100];
+        (0..10_000).for_each(|number| times[*pick(&all, number).unwrap()] += 1);
+        assert!(times.iter().all(|times| (80..120).contains(times)), "{times:?}");
+        assert_eq!(pick::<u8>(&[], 7), None);
     }
 }

@@ -1,5 +1,5 @@
 -- The load of a scenario. Arguments: a file of tokens, "random" for UUIDs that nobody issued, or "none"; and a file of
--- paths. Each request takes one of either at random. A third one, "one-by-one", has none of them made ahead.
+-- paths. Each request takes one of either at random.
 
 local threads = 0
 
@@ -28,7 +28,7 @@ function init(args)
     tokens = lines(args[1])
   end
   -- Where they are few, requests are made once; millions would not fit into memory.
-  if args[3] ~= "one-by-one" and tokens ~= "random" and (tokens == "none" and #paths or #tokens * #paths) <= 20000 then
+  if tokens ~= "random" and (tokens == "none" and #paths or #tokens * #paths) <= 20000 then
     made = {}
     for _, path in ipairs(paths) do
       if tokens == "none" then

@@ -63,14 +63,6 @@ impl Wrk {
         Self { seconds, ..self }
     }
 
-    /// The same load with each request put together when it is sent, however few there are: loads that are compared with
-    /// one of a million tokens must not be cheaper to make.
-    #[must_use]
-    pub fn one_by_one(mut self) -> Self {
-        self.arguments.push("one-by-one".to_owned());
-        self
-    }
-
     /// The command line.
     #[must_use]
     pub fn command(&self) -> String {

@@ -1,10 +1,8 @@
 //! What callers without a token can do to those who have one.
 
-use std::sync::Arc;
-
 use super::gateway::PATH;
 use crate::backend::Backend;
-use crate::load::{Flow, Load, Pace, Tokens, Wrk, get};
+use crate::load::{Flow, Load, Pace, Tokens, Wrk};
 use crate::outcome::{Outcome, Table};
 use crate::run::Run;
 use crate::sample::{Comparison, Sample};
@@ -31,7 +29,7 @@ pub async fn run(run: &Run) -> Outcome {
     let backend = Backend::start(run).await;
     let server = Server::api_manager(run, "junk", &[]).await;
     let tenant = Tenant::settle(&server, &backend.url()).await;
-    let tokens = Arc::new(tenant.tokens(10_000).await);
+    let tokens = tenant.tokens(10_000).await;
     let repeated: Vec<String> = (0..REPEATED).map(|_| uuid::Uuid::now_v7().to_string()).collect();
 
     let paths = [PATH.to_owned()];
@@ -39,10 +37,7 @@ pub async fn run(run: &Run) -> Outcome {
     let again = Wrk::new(run, "junk-again", &paths, Tokens::Of(&repeated)).on(&server.gateway_http);
     outcome.command(flood.on("http://…").seconds(run.seconds).command());
     outcome.command(again.on("http://…").seconds(run.seconds).command());
-    let valid = Flow::new(Pace::PerSecond(RATE), move |number| {
-        let place = usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16).unwrap_or_default();
-        tokens.get(place % tokens.len()).map(|token| get(PATH, "localhost", token))
-    });
+    let valid = Flow::any_of(Pace::PerSecond(RATE), tokens, paths.to_vec());
     let valid = valid.on(&server.gateway_http).connections(16);
     let _ = Load::Flow(valid.clone()).seconds(2).run().await;
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::scale::with_apis;
 use crate::backend::Backend;
-use crate::load::{Flow, Load, Pace, Tokens, Wrk, get};
+use crate::load::{Flow, Load, Pace, Tokens, Wrk};
 use crate::outcome::{Outcome, Table};
 use crate::run::Run;
 use crate::sample::{Comparison, Sample};
@@ -38,12 +38,7 @@ pub async fn run(run: &Run) -> Outcome {
     let _ = Load::Wrk(wrk.clone()).seconds(2).run().await;
     let rate = (Load::Wrk(wrk).seconds(run.seconds).run().await.rate() / 3.0).round();
 
-    let (tokens, paths) = (Arc::new(tokens), Arc::new(paths));
-    let flow = Flow::new(Pace::PerSecond(rate), move |number| {
-        let place = usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16).unwrap_or_default();
-        let (token, path) = (tokens.get(place % tokens.len())?, paths.get(place % paths.len())?);
-        Some(get(path, "localhost", token))
-    });
+    let flow = Flow::any_of(Pace::PerSecond(rate), tokens, paths);
     let flow = flow.on(&server.gateway_http);
 
     let swapper = Arc::new(Swapper::of(&server).await);
