@@ -28,3 +28,4 @@ pub mod server;
 pub mod statistics;
 pub mod stock;
 pub mod tenant;
+pub mod turns;

@@ -5,6 +5,7 @@ mod hello;
 mod inserts;
 mod postgres;
 
+use std::ops::AddAssign;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -22,19 +23,51 @@ pub use hello::{Hello, serve};
 pub use inserts::Inserts;
 pub use postgres::Postgres;
 
-/// How long one limit is measured in a round.
-const TURN: Duration = Duration::from_millis(700);
 /// About as long as the signed part of a token.
 const MESSAGE: [u8; 400] = [b'x'; 400];
 
-/// CPU time of a call on this thread, in microseconds.
-fn per_call(mut call: impl FnMut()) -> f64 {
-    let (began, spent, mut calls) = (Instant::now(), thread_cpu(), 0_u32);
-    while began.elapsed() < TURN {
+/// What calls took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    /// Of the CPU.
+    spent: Duration,
+    /// Of the clock.
+    lasted: Duration,
+    calls: usize,
+}
+
+impl Cost {
+    /// Of the CPU, in microseconds a call.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    pub fn each(&self) -> f64 {
+        self.spent.as_secs_f64() * 1e6 / self.calls as f64
+    }
+
+    /// Calls a second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        self.calls as f64 / self.lasted.as_secs_f64()
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.spent += other.spent;
+        self.lasted += other.lasted;
+        self.calls += other.calls;
+    }
+}
+
+/// Calls again and again on this thread for that long, and accounts this thread.
+fn per_call(lasts: Duration, mut call: impl FnMut()) -> Cost {
+    let (began, spent, mut calls) = (Instant::now(), thread_cpu(), 0);
+    while began.elapsed() < lasts {
         (0..8).for_each(|_| call());
         calls += 8;
     }
-    (thread_cpu() - spent).as_secs_f64() * 1e6 / f64::from(calls)
+    Cost { spent: thread_cpu() - spent, lasted: began.elapsed(), calls }
 }
 
 fn thread_cpu() -> Duration {
@@ -49,31 +82,70 @@ fn key(kind: KeyKind) -> PKey<Private> {
     PrivateKey::generate(kind).expect("OpenSSL makes keys").pkey().clone()
 }
 
-/// RS256 verifications with one key that is parsed already: microseconds each.
-#[must_use]
-pub fn verifies_rs256() -> f64 {
-    let key = key(KeyKind::Rsa);
-    let mut signer = Signer::new(MessageDigest::sha256(), &key).expect("a signer");
-    let signature = signer.sign_oneshot_to_vec(&MESSAGE).expect("a signature");
-    per_call(|| {
-        let mut verifier = Verifier::new(MessageDigest::sha256(), &key).expect("a verifier");
-        assert!(verifier.verify_oneshot(&signature, &MESSAGE).expect("a verdict"));
-    })
+/// RS256 verifications with one key that is parsed already.
+pub struct Verifications {
+    key: PKey<Private>,
+    signature: Vec<u8>,
 }
 
-/// RSA-2048 signatures of one digest with one context, as `openssl speed` makes them, by the OpenSSL that the servers
-/// link: microseconds each.
-#[must_use]
-pub fn signs_rsa() -> f64 {
-    let key = key(KeyKind::Rsa);
-    let mut context = PkeyCtx::new(&key).expect("a context");
-    context.sign_init().expect("RSA signs");
-    context.set_rsa_padding(Padding::PKCS1).expect("RSA pads");
-    context.set_signature_md(Md::sha256()).expect("RSA takes SHA-256");
-    let mut signature = [0; 256];
-    per_call(|| {
-        context.sign(&[7; 32], Some(&mut signature)).expect("a signature");
-    })
+impl Verifications {
+    /// With a new key.
+    ///
+    /// # Panics
+    /// OpenSSL does not sign.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "another key each time is no default")]
+    pub fn new() -> Self {
+        let key = key(KeyKind::Rsa);
+        let mut signer = Signer::new(MessageDigest::sha256(), &key).expect("a signer");
+        let signature = signer.sign_oneshot_to_vec(&MESSAGE).expect("a signature");
+        drop(signer);
+        Self { key, signature }
+    }
+
+    /// For that long, one after the other.
+    ///
+    /// # Panics
+    /// OpenSSL does not verify.
+    #[must_use]
+    pub fn turn(&self, lasts: Duration) -> Cost {
+        per_call(lasts, || {
+            let mut verifier = Verifier::new(MessageDigest::sha256(), &self.key).expect("a verifier");
+            assert!(verifier.verify_oneshot(&self.signature, &MESSAGE).expect("a verdict"));
+        })
+    }
+}
+
+/// RSA-2048 signatures of one digest with one context, as `openssl speed` makes them, by the OpenSSL that the servers link.
+pub struct Signatures {
+    context: PkeyCtx<Private>,
+}
+
+impl Signatures {
+    /// With a new key.
+    ///
+    /// # Panics
+    /// OpenSSL does not sign.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "another key each time is no default")]
+    pub fn new() -> Self {
+        let mut context = PkeyCtx::new(&key(KeyKind::Rsa)).expect("a context");
+        context.sign_init().expect("RSA signs");
+        context.set_rsa_padding(Padding::PKCS1).expect("RSA pads");
+        context.set_signature_md(Md::sha256()).expect("RSA takes SHA-256");
+        Self { context }
+    }
+
+    /// For that long, one after the other.
+    ///
+    /// # Panics
+    /// OpenSSL does not sign.
+    pub fn turn(&mut self, lasts: Duration) -> Cost {
+        let mut signature = [0; 256];
+        per_call(lasts, || {
+            self.context.sign(&[7; 32], Some(&mut signature)).expect("a signature");
+        })
+    }
 }
 
 /// What the system's `openssl speed` says of RSA-2048: its version, and microseconds a signature. `None` where there is

@@ -2,19 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use e2e::idp::{Idp, KeyKind};
 use shared_claims::clock::Clock;
 use tempfile::TempDir;
 
-use crate::load::{Flow, Load, Opened};
+use crate::load::{Flow, Load};
 use crate::process::Process;
 use crate::sample::{Comparison, Sample};
-
-/// How long a short turn lasts: what drifts on these machines drifts within a second or so.
-const SHORT: Duration = Duration::from_millis(100);
-const SHORT_IN_A_SECOND: u64 = 10;
+use crate::turns::{self, Turns};
 
 /// How the scenarios are run. Scenarios take it by reference and ask it for nothing else.
 #[derive(Debug)]
@@ -123,15 +119,14 @@ impl Run {
         for round in 1..=self.rounds {
             for contender in contenders {
                 let sample = self.sample(contender.process, load(contender)).await;
-                shows(title, round, contender.name, &sample);
+                sample.shows(title, round, contender.name);
                 comparison.add(contender.name, sample);
             }
         }
         comparison
     }
 
-    /// As [`Run::compare`] for those who stand so close together that a machine's ups and downs hide what is between them. In
-    /// a round each has many short turns, there and back (A B C, C B A, …), over connections that stay open.
+    /// As [`Run::compare`] for those who stand close together, in [short turns](crate::turns).
     pub async fn compare_closely(
         &self,
         title: &str,
@@ -139,31 +134,20 @@ impl Run {
         load: impl Fn(&Contender<'_>) -> Flow,
     ) -> Comparison {
         let mut comparison = Comparison::new(title);
-        let mut sides = Vec::new();
-        for contender in contenders {
-            eprintln!("{title}: {} warms up", contender.name);
-            let mut opened = load(contender).open().await.turn(Duration::from_secs(2)).await;
-            let _ = opened.sample();
-            sides.push(Side { contender: *contender, opened, spent: Duration::ZERO });
-        }
+        let mut turns = Turns::open(title, contenders, load).await;
         for round in 1..=self.rounds {
-            for _ in 0..self.seconds * SHORT_IN_A_SECOND {
-                let mut had = Vec::new();
-                for side in sides {
-                    had.push(side.turn().await);
-                }
-                had.reverse();
-                sides = had;
+            for _ in 0..self.short_turns() {
+                turns.next().await;
             }
-            // As they were, whoever was last.
-            sides.sort_by_key(|side| contenders.iter().position(|one| one.name == side.contender.name));
-            for side in &mut sides {
-                let sample = side.sample();
-                shows(title, round, side.contender.name, &sample);
-                comparison.add(side.contender.name, sample);
-            }
+            turns.samples(round, &mut comparison);
         }
         comparison
+    }
+
+    /// How many short turns each has in a round.
+    #[must_use]
+    pub fn short_turns(&self) -> u64 {
+        self.seconds * turns::IN_A_SECOND
     }
 
     /// Puts load on a process once, for as long as a turn lasts, and accounts it from when our own connections are open.
@@ -175,37 +159,6 @@ impl Run {
         (sample.cpu, sample.resident) = (sample.each(spent), process.resident_mib());
         sample
     }
-}
-
-/// A contender with its connections.
-struct Side<'a> {
-    contender: Contender<'a>,
-    opened: Opened,
-    /// What its turns since the last sample took of the CPU.
-    spent: Duration,
-}
-
-impl Side<'_> {
-    async fn turn(mut self) -> Self {
-        let before = self.contender.process.cpu();
-        self.opened = self.opened.turn(SHORT).await;
-        self.spent += self.contender.process.cpu().saturating_sub(before);
-        self
-    }
-
-    fn sample(&mut self) -> Sample {
-        let mut sample = self.opened.sample();
-        let spent = std::mem::take(&mut self.spent);
-        (sample.cpu, sample.resident) = (sample.each(spent), self.contender.process.resident_mib());
-        sample
-    }
-}
-
-fn shows(title: &str, round: usize, name: &str, sample: &Sample) {
-    let (rate, Sample { cpu, p99, failures, .. }) = (sample.rate(), sample);
-    eprintln!(
-        "{title}: round {round}, {name}: {rate:.0}/s, CPU {cpu:.1} µs, p99 {p99:.2} ms, {failures} failures"
-    );
 }
 
 impl Certificate {

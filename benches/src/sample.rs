@@ -43,6 +43,14 @@ impl Sample {
     pub fn each(&self, spent: Duration) -> f64 {
         spent.as_secs_f64() * 1e6 / self.requests as f64
     }
+
+    /// Tells whoever started the run of it.
+    pub fn shows(&self, title: &str, round: usize, name: &str) {
+        let (rate, Self { cpu, p99, failures, .. }) = (self.rate(), self);
+        eprintln!(
+            "{title}: round {round}, {name}: {rate:.0}/s, CPU {cpu:.1} µs, p99 {p99:.2} ms, {failures} failures"
+        );
+    }
 }
 
 /// JSON has no word for what is not a number but `null`.

@@ -14,7 +14,7 @@ use shared_claims::secret::{Digest, random};
 use shared_server::database::{Database, DatabaseUrl, StorageError};
 use uuid::Uuid;
 
-use super::{TURN, process_cpu};
+use super::{Cost, process_cpu};
 
 /// Until when the rows are kept: longer than any run.
 const LIFE: i64 = 3_600;
@@ -38,14 +38,13 @@ impl Inserts {
         Self { database, provider: IdentityProviderId::generate(), application: ApplicationId::generate() }
     }
 
-    /// So many pairs a durable commit: CPU microseconds a pair, of every thread that takes part, and pairs a second.
+    /// For that long, so many pairs a durable commit: what a pair takes, of every thread of this process.
     ///
     /// # Panics
     /// The rows are not kept.
-    pub async fn in_groups_of(&self, group: usize) -> (f64, f64) {
-        let (began, mut lasted, mut spent, mut pairs) =
-            (Instant::now(), Duration::ZERO, Duration::ZERO, 0_usize);
-        while began.elapsed() < TURN {
+    pub async fn turn(&self, group: usize, lasts: Duration) -> Cost {
+        let (began, mut cost) = (Instant::now(), Cost::default());
+        while began.elapsed() < lasts {
             let rows: Vec<Grant> = (0..group).map(|_| self.record()).collect();
             let (turn, before) = (Instant::now(), process_cpu());
             let written = self.database.write(move |connection| {
@@ -56,12 +55,9 @@ impl Inserts {
                 })
             });
             written.await.unwrap_or_else(|why: StorageError| panic!("the rows are not kept: {why}"));
-            (lasted, spent) = (lasted + turn.elapsed(), spent + (process_cpu() - before));
-            pairs += group;
+            cost += Cost { spent: process_cpu() - before, lasted: turn.elapsed(), calls: group };
         }
-        #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
-        let pairs = pairs as f64;
-        (spent.as_secs_f64() * 1e6 / pairs, pairs / lasted.as_secs_f64())
+        cost
     }
 
     /// A grant as an exchange makes it.

@@ -4,17 +4,19 @@ mod on_postgres;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use e2e::idp::KeyKind;
 
-use crate::limits::{Hello, Inserts, Postgres, verifies_rs256};
-use crate::load::{Flow, Load, Pace, post_form};
+use crate::limits::{Cost, Hello, Inserts, Postgres, Verifications};
+use crate::load::{Flow, Pace, post_form};
 use crate::outcome::{Outcome, Table};
-use crate::run::Run;
+use crate::run::{Contender, Run};
 use crate::sample::{Comparison, Sample};
 use crate::server::Server;
 use crate::statistics::{Ratio, median};
 use crate::tenant::Tenant;
+use crate::turns::{self, Turns};
 
 const OURS: &str = "Countersign";
 const HELLO: &str = "actix-web hello";
@@ -33,7 +35,8 @@ pub async fn run(run: &Run) -> Outcome {
         "The exchange",
         "jwt-bearer at the API manager: 64 clients over keep-alive TLS 1.3, each request with an RS256 assertion of its own
          that was signed before; SQLite on disk (`synchronous = FULL`), as many workers as cores, the load generator on the
-         same cores. The limits are measured in each round: an RS256 verification with a parsed key, the two rows of an exchange
+         same cores. All turns are of a tenth of a second, there and back, for what drifts on a shared machine drifts within a
+         second. The limits have theirs beside it: an RS256 verification with a parsed key, the two rows of an exchange
          by the same statements on the same schema in durable commits of 16 and of one, and an actix-web server in a process of
          its own that reads the same form and answers `hello`.",
     );
@@ -46,30 +49,38 @@ pub async fn run(run: &Run) -> Outcome {
     let again = form_again(&tenant);
     let inserts = Inserts::on_sqlite(run.work()).await;
 
-    let _ = Load::Flow(flow.on(&server.rest)).seconds(2).run().await;
-    let mut comparison = Comparison::new("64 clients, flat out");
+    let (title, verifications) = ("64 clients, flat out", Arc::new(Verifications::new()));
+    let contenders = [
+        Contender { name: OURS, process: server.process(), origin: &server.rest },
+        Contender { name: HELLO, process: &hello.process, origin: &hello.origin },
+        Contender { name: HELLO_TLS, process: &hello_tls.process, origin: &hello_tls.origin },
+    ];
+    let load = |one: &Contender<'_>| if one.name == OURS { &flow } else { &again }.on(one.origin);
+    let mut turns = Turns::open(title, &contenders, load).await;
+    let mut comparison = Comparison::new(title);
     let (mut verify, mut grouped, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=run.rounds {
-        let load = |flow: &Flow, origin: &str| Load::Flow(flow.on(origin));
-        comparison.add(OURS, run.sample(server.process(), load(&flow, &server.rest)).await);
-        comparison.add(HELLO, run.sample(&hello.process, load(&again, &hello.origin)).await);
-        comparison.add(HELLO_TLS, run.sample(&hello_tls.process, load(&again, &hello_tls.origin)).await);
-        verify.push(tokio::task::spawn_blocking(verifies_rs256).await.expect("verifying does not panic"));
-        grouped.push(inserts.in_groups_of(GROUP).await);
-        alone.push(inserts.in_groups_of(1).await);
-        eprintln!("exchange: round {round}: {:.0} µs", comparison.median(OURS, |sample| sample.cpu));
+        let mut costs = [Cost::default(); 3];
+        for _ in 0..run.short_turns() {
+            turns.next().await;
+            let [verified, together, single] = &mut costs;
+            *verified += verifies(&verifications, turns::TURN).await;
+            *together += inserts.turn(GROUP, turns::TURN).await;
+            *single += inserts.turn(1, turns::TURN).await;
+        }
+        turns.samples(round, &mut comparison);
+        let [verified, together, single] = costs;
+        verify.push(verified);
+        grouped.push(together);
+        alone.push(single);
     }
 
     let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
     let ours = comparison.figures(OURS, cpu);
-    let sum = |hello: &str, inserts: &[(f64, f64)]| -> Vec<f64> {
+    let sum = |hello: &str, inserts: &[Cost]| -> Vec<f64> {
         let hello = comparison.figures(hello, cpu);
-        verify
-            .iter()
-            .zip(inserts)
-            .zip(&hello)
-            .map(|((verify, (insert, _)), hello)| verify + insert + hello)
-            .collect()
+        let costs = verify.iter().zip(inserts).map(|(verify, insert)| verify.each() + insert.each());
+        costs.zip(hello).map(|(costs, hello)| costs + hello).collect()
     };
     let ratio = |hello, inserts| Ratio::of(&ours, &sum(hello, inserts));
     outcome.at_most(
@@ -92,20 +103,23 @@ pub async fn run(run: &Run) -> Outcome {
     outcome
 }
 
-fn limits(verify: &[f64], grouped: &[(f64, f64)], alone: &[(f64, f64)]) -> Table {
+fn limits(verify: &[Cost], grouped: &[Cost], alone: &[Cost]) -> Table {
     let mut table = Table::new("The limits, medians over the rounds", &["", "CPU µs each", "a second"]);
-    table.row(&[
-        "RS256 verification".to_owned(),
-        format!("{:.1}", median(verify)),
-        format!("{:.0}", 1e6 / median(verify)),
-    ]);
-    for (name, inserts) in
-        [("two rows in commits of 16", grouped), ("two rows in a commit of their own", alone)]
-    {
-        let (cpu, rate): (Vec<f64>, Vec<f64>) = inserts.iter().copied().unzip();
-        table.row(&[name.to_owned(), format!("{:.1}", median(&cpu)), format!("{:.0}", median(&rate))]);
+    for (name, costs) in [
+        ("RS256 verification", verify),
+        ("two rows in commits of 16", grouped),
+        ("two rows in a commit of their own", alone),
+    ] {
+        let of = |figure: fn(&Cost) -> f64| median(&costs.iter().map(figure).collect::<Vec<f64>>());
+        table.row(&[name.to_owned(), format!("{:.1}", of(Cost::each)), format!("{:.0}", of(Cost::rate))]);
     }
     table
+}
+
+async fn verifies(verifications: &Arc<Verifications>, lasts: Duration) -> Cost {
+    let verifications = Arc::clone(verifications);
+    let turn = tokio::task::spawn_blocking(move || verifications.turn(lasts));
+    turn.await.expect("verifying does not panic")
 }
 
 /// One exchange's request again and again, for those who only read it.

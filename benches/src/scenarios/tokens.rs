@@ -4,13 +4,14 @@ use e2e::client::{Call, Http};
 use e2e::world::ADMIN_PASSWORD;
 use serde_json::json;
 
-use crate::limits::{openssl_speed, signs_rsa};
-use crate::load::{Flow, Load, Pace, post_form};
+use crate::limits::{Cost, Signatures, openssl_speed};
+use crate::load::{Flow, Pace, post_form};
 use crate::outcome::{Outcome, Table};
-use crate::run::Run;
+use crate::run::{Contender, Run};
 use crate::sample::{Comparison, Sample};
 use crate::server::Server;
 use crate::statistics::{Ratio, median};
+use crate::turns::{self, Turns};
 
 const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
@@ -29,21 +30,31 @@ pub async fn run(run: &Run) -> Outcome {
         let (id, secret) = client(&server, algorithm, &["client_credentials"]).await;
         let request =
             post_form("/oauth2/token", "localhost", (&id, &secret), "grant_type=client_credentials");
-        flows.push((algorithm, always(request).on(&server.rest)));
+        flows.push(always(request).on(&server.rest));
     }
-    for (_, flow) in &flows {
-        let _ = Load::Flow(flow.clone()).seconds(1).run().await;
-    }
+    let contenders =
+        ALGORITHMS.map(|name| Contender { name, process: server.process(), origin: &server.rest });
+    let load = |one: &Contender<'_>| {
+        let place = ALGORITHMS.iter().position(|name| *name == one.name).unwrap_or_default();
+        flows.get(place).expect("a load for each").clone()
+    };
+    let title = "32 connections, flat out";
+    let mut turns = Turns::open(title, &contenders, load).await;
 
-    let mut comparison = Comparison::new("32 connections, flat out");
-    let (mut limit, mut system) = (Vec::new(), Vec::new());
+    let mut comparison = Comparison::new(title);
+    let (mut limit, mut system, mut signatures) = (Vec::new(), Vec::new(), Signatures::new());
     for round in 1..=run.rounds {
-        for (algorithm, flow) in &flows {
-            comparison.add(algorithm, run.sample(server.process(), Load::Flow(flow.clone())).await);
+        let mut signed = Cost::default();
+        for _ in 0..run.short_turns() {
+            turns.next().await;
+            let turn = move || (signatures.turn(turns::TURN), signatures);
+            let cost;
+            (cost, signatures) = tokio::task::spawn_blocking(turn).await.expect("signing does not panic");
+            signed += cost;
         }
-        limit.push(tokio::task::spawn_blocking(signs_rsa).await.expect("signing does not panic"));
+        turns.samples(round, &mut comparison);
+        limit.push(signed.each());
         system.extend(tokio::task::spawn_blocking(openssl_speed).await.expect("speed does not panic"));
-        eprintln!("tokens: round {round} done");
     }
 
     let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;

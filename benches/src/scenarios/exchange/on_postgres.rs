@@ -1,15 +1,21 @@
 //! The same on PostgreSQL, whose commits `pgbench` measures.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use e2e::idp::KeyKind;
 
-use super::{MOST, exchanges, form_again};
-use crate::limits::{Hello, Postgres, verifies_rs256};
+use super::{MOST, exchanges, form_again, verifies};
+use crate::limits::{Hello, Postgres, Verifications};
 use crate::load::Load;
 use crate::outcome::{Outcome, Table};
 use crate::run::Run;
 use crate::server::Server;
 use crate::statistics::{Ratio, median};
 use crate::tenant::Tenant;
+
+/// How long the limit is measured in a round.
+const VERIFYING: Duration = Duration::from_millis(700);
 
 /// One round's figures; CPU in microseconds each.
 struct Round {
@@ -33,6 +39,7 @@ pub(super) async fn compare(run: &Run, postgres: Postgres, hello: &Hello, outcom
     let again = form_again(&tenant).on(&hello.origin);
 
     let _ = Load::Flow(flow.clone()).seconds(2).run().await;
+    let verifications = Arc::new(Verifications::new());
     let (mut rounds, mut failures) = (Vec::new(), 0);
     for round in 1..=run.rounds {
         let before = postgres.process.cpu_with_ended();
@@ -43,7 +50,7 @@ pub(super) async fn compare(run: &Run, postgres: Postgres, hello: &Hello, outcom
         failures += sample.failures;
         let (commit, commits) = postgres.commits(run, run.seconds).await;
         let hello = run.sample(&hello.process, Load::Flow(again.clone())).await.cpu;
-        let verify = tokio::task::spawn_blocking(verifies_rs256).await.expect("verifying does not panic");
+        let verify = verifies(&verifications, VERIFYING).await.each();
         eprintln!(
             "exchange on PostgreSQL: round {round}: {ours:.0} µs, {:.0}/s, {commits:.0} commits/s",
             sample.rate()

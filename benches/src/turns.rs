@@ -1,0 +1,82 @@
+//! Short turns, for those who stand so close together that the ups and downs of a machine would hide what is between them: these
+//! last a second or so. In a round each has many turns of a tenth of it, there and back (A B C, C B A, …), over connections that
+//! stay open.
+
+use std::time::Duration;
+
+use crate::load::{Flow, Opened};
+use crate::run::Contender;
+use crate::sample::{Comparison, Sample};
+
+/// How long a turn lasts.
+pub const TURN: Duration = Duration::from_millis(100);
+/// Turns of one contender in a second of load.
+pub const IN_A_SECOND: u64 = 10;
+
+/// Contenders with their connections.
+pub struct Turns<'a> {
+    title: String,
+    /// In the order of the turns to come.
+    sides: Vec<Side<'a>>,
+}
+
+struct Side<'a> {
+    /// Which one it was at first.
+    place: usize,
+    contender: Contender<'a>,
+    opened: Opened,
+    /// What its turns since the last sample took of the CPU.
+    spent: Duration,
+}
+
+impl<'a> Turns<'a> {
+    /// Connects to every contender and lets it have a turn of two seconds that does not count.
+    pub async fn open(
+        title: &str,
+        contenders: &[Contender<'a>],
+        load: impl Fn(&Contender<'a>) -> Flow,
+    ) -> Self {
+        let mut sides = Vec::new();
+        for (place, contender) in contenders.iter().enumerate() {
+            eprintln!("{title}: {} warms up", contender.name);
+            let mut opened = load(contender).open().await.turn(Duration::from_secs(2)).await;
+            let _ = opened.sample();
+            sides.push(Side { place, contender: *contender, opened, spent: Duration::ZERO });
+        }
+        Self { title: title.to_owned(), sides }
+    }
+
+    /// Lets everybody have a turn; the next time in the other order.
+    pub async fn next(&mut self) {
+        for side in std::mem::take(&mut self.sides) {
+            self.sides.push(side.turn().await);
+        }
+        self.sides.reverse();
+    }
+
+    /// Adds to a comparison what the turns since the last time came to, one sample each.
+    pub fn samples(&mut self, round: usize, comparison: &mut Comparison) {
+        self.sides.sort_by_key(|side| side.place);
+        for side in &mut self.sides {
+            let sample = side.sample();
+            sample.shows(&self.title, round, side.contender.name);
+            comparison.add(side.contender.name, sample);
+        }
+    }
+}
+
+impl Side<'_> {
+    async fn turn(mut self) -> Self {
+        let before = self.contender.process.cpu();
+        self.opened = self.opened.turn(TURN).await;
+        self.spent += self.contender.process.cpu().saturating_sub(before);
+        self
+    }
+
+    fn sample(&mut self) -> Sample {
+        let mut sample = self.opened.sample();
+        let spent = std::mem::take(&mut self.spent);
+        (sample.cpu, sample.resident) = (sample.each(spent), self.contender.process.resident_mib());
+        sample
+    }
+}
