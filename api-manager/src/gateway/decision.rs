@@ -143,9 +143,13 @@ pub fn decide_at(
         (Choice::One(credential), None) => Some(gateway.grants.get(credential)),
         _ => None,
     };
-    if let Some(Cached::Known(entry)) = &cached {
+    let subscriber = match &cached {
+        Some(Cached::Known(entry)) => table.subscriber(entry.principal.application_id()),
+        _ => None,
+    };
+    if let Some(subscriber) = subscriber {
         // At hand once everything that comes before it is decided.
-        table.fetch_right(entry.principal.application_id(), place.id);
+        table.fetch_right(subscriber, place.id);
     }
 
     let declared =
@@ -188,8 +192,8 @@ pub fn decide_at(
     {
         return Err(Refusal::CallerDenied(rule));
     }
-    let application = entry.as_ref().map(|entry| entry.principal.application_id());
-    let subscriber = application.and_then(|id| table.subscriber(id)).cloned();
+    let subscriber_of = |entry: &Arc<Entry>| table.subscriber(entry.principal.application_id());
+    let subscriber = entry.as_ref().and_then(|entry| subscriber.or_else(|| subscriber_of(entry))).cloned();
     let (route, operation) = (Arc::clone(place), Arc::clone(operation));
     Ok(Step::Decided(Decision {
         route,

@@ -82,8 +82,8 @@ pub async fn forward(
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
     let mut body = Some(body).filter(|body| !body.is_end_stream());
-    let mut attempts =
-        Attempts::new(route.upstream(key_type), &head.method, body.is_some() || way.read.is_some());
+    let upstream = route.upstream(key_type).ok_or(Refusal::NoEndpoint(key_type))?;
+    let mut attempts = Attempts::new(upstream, &head.method, body.is_some() || way.read.is_some());
     let mut attempt = attempts.first().map_err(Refusal::NoBackend)?;
     let mut form = if onward::is_straight(&way, &head.headers) { Form::AsItCame } else { Form::ToBeChanged };
 

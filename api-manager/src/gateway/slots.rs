@@ -61,9 +61,9 @@ pub fn iter<K, V>(slots: &[Slot<K, V>]) -> impl Iterator<Item = (&K, &V)> {
     slots.iter().filter_map(|Slot(entry)| entry.as_ref()).map(|(key, value)| (key, value))
 }
 
-/// All places of a power of two, from the one that the hash says on.
+/// All places of a power of two of slots, from the one that the hash says on.
 #[inline]
-fn places(hash: u64, wide: usize) -> impl Iterator<Item = usize> {
+pub fn places(hash: u64, wide: usize) -> impl Iterator<Item = usize> {
     #[expect(clippy::cast_possible_truncation, reason = "only the lower bits count")]
     let first = hash as usize;
     (0..wide).map(move |step| first.wrapping_add(step) & (wide - 1))

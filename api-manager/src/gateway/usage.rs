@@ -2,6 +2,7 @@
 
 pub mod books;
 mod keeper;
+mod lines;
 mod meters;
 mod till;
 
@@ -67,8 +68,15 @@ impl Usage {
     #[must_use]
     pub fn slot_of(&self, reached: Option<&Route>) -> Counted {
         let Some(route) = reached else { return Counted { api: None, slot: Slot::NONE } };
-        let slot = *route.tally.0.get_or_init(|| self.0.labels.slot_of(&route.place.versioned));
+        let slot = route.tally.0.get().map_or_else(|| self.first_slot_of(route), |slot| *slot);
         Counted { api: Some(route.id), slot }
+    }
+
+    /// Apart, so that no later call reads what only the first needs.
+    #[cold]
+    #[inline(never)]
+    fn first_slot_of(&self, route: &Route) -> Slot {
+        *route.tally.0.get_or_init(|| self.0.labels.slot_of(&route.place.versioned))
     }
 
     /// Waits until everything that was counted before is in the database, or cannot be written there now.

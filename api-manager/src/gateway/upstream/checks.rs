@@ -56,7 +56,10 @@ impl Checks {
         let mut before = std::mem::take(&mut *running);
         let mut left_out = 0_usize;
         for route in table.routes().filter(|route| route.is_in_service()) {
-            for upstream in [KeyType::Production, KeyType::Sandbox].map(|key_type| route.upstream(key_type)) {
+            for upstream in [KeyType::Production, KeyType::Sandbox]
+                .into_iter()
+                .filter_map(|key_type| route.upstream(key_type))
+            {
                 let Some(check) = &upstream.health_check else { continue };
                 for (place, member) in upstream.all.iter().enumerate() {
                     let key = (route.id, member.address.url.clone());

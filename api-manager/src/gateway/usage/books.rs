@@ -1,16 +1,14 @@
 //! Counts on their way to the database: added up here, written in batches, kept where that fails.
 
 use std::hash::{BuildHasher, Hash};
-use std::hint::black_box;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use log::warn;
 use shared_claims::clock::UnixTime;
 use shared_server::database::Database;
 
+use super::lines::Lines;
 use crate::domain::usage::{Count, Line, Totals};
 use crate::storage::usage_counts;
 
@@ -52,7 +50,7 @@ impl Wider for ByLine {
 
 /// What is added up and not handed on yet.
 pub struct Books<K> {
-    lines: HashTable<(K, Totals)>,
+    lines: Lines<K>,
     hasher: RandomState,
 }
 
@@ -65,7 +63,7 @@ pub struct Hashed<K> {
 
 impl<K> Default for Books<K> {
     fn default() -> Self {
-        Self { lines: HashTable::new(), hasher: RandomState::default() }
+        Self { lines: Lines::default(), hasher: RandomState::default() }
     }
 }
 
@@ -73,27 +71,29 @@ impl<K: Eq + Hash + Wider> Books<K> {
     /// Adds to a line; false where it is lost. Where there are too many lines, application and operation are given up
     /// first: what an API is called is still counted.
     pub fn enter(&mut self, mut line: Hashed<K>, totals: &Totals) -> bool {
-        if let Some((_, sum)) = self.lines.find_mut(line.hash, |(other, _)| *other == line.key) {
-            sum.add(totals);
+        if self.add(&line, totals) {
             return true;
         }
         if self.lines.len() >= MOST {
             line = self.hashed(line.key.wider());
-        }
-        // As many again, for APIs and statuses.
-        let has_room = self.lines.len() < 2 * MOST;
-        let Hashed { key, hash } = line;
-        let hash_of = |(key, _): &(K, Totals)| self.hasher.hash_one(key);
-        match self.lines.entry(hash, |(other, _)| *other == key, hash_of) {
-            Entry::Occupied(mut line) => line.get_mut().1.add(totals),
-            Entry::Vacant(_) if !has_room => return false,
-            Entry::Vacant(place) => {
-                let mut sum = Totals::default();
-                sum.add(totals);
-                place.insert((key, sum));
+            if self.add(&line, totals) {
+                return true;
             }
         }
+        // As many again, for APIs and statuses.
+        if self.lines.len() >= 2 * MOST {
+            return false;
+        }
+        let mut sum = Totals::default();
+        sum.add(totals);
+        self.lines.insert(line.key, sum, |key| self.hasher.hash_one(key));
         true
+    }
+
+    /// Adds to a line that is there; false where there is none.
+    fn add(&mut self, Hashed { key, hash }: &Hashed<K>, totals: &Totals) -> bool {
+        let sum = self.lines.get_mut(*hash, key);
+        sum.map(|sum| sum.add(totals)).is_some()
     }
 
     /// Ready to be entered in these books.
@@ -101,10 +101,9 @@ impl<K: Eq + Hash + Wider> Books<K> {
         Hashed { hash: self.hasher.hash_one(&key), key }
     }
 
-    /// Reads a line, so that it is at hand when it is added to.
-    pub fn touch(&self, Hashed { key, hash }: &Hashed<K>) {
-        let line = self.lines.find(*hash, |(other, _)| other == key);
-        black_box(line.map(|(_, totals)| totals.calls));
+    /// Has fetched a line that will be added to.
+    pub fn fetch(&self, line: &Hashed<K>) {
+        self.lines.fetch(line.hash);
     }
 
     /// Whether there are so many lines that some will soon be given up.
@@ -112,35 +111,33 @@ impl<K: Eq + Hash + Wider> Books<K> {
         self.lines.len() >= MANY
     }
 
-    /// Everything, which is none afterwards.
-    pub fn drain(&mut self) -> impl Iterator<Item = (K, Totals)> {
-        self.lines.drain()
+    /// Hands out everything, which is none afterwards.
+    pub fn drain(&mut self, each: impl FnMut(K, Totals)) {
+        self.lines.drain(each);
     }
 }
 
 impl Books<ByLine> {
     /// Everything, in the order in which it is to be written.
     pub fn take(&mut self) -> Vec<Count> {
-        let mut counts: Vec<Count> =
-            self.drain().map(|((minute, line), totals)| Count { minute, line, totals }).collect();
+        let mut counts = Vec::with_capacity(self.lines.len());
+        self.drain(|(minute, line), totals| counts.push(Count { minute, line, totals }));
         counts.sort_by(|a, b| (a.minute, &a.line).cmp(&(b.minute, &b.line)));
         counts
     }
 
     /// Takes in what could not be written; says how many calls are lost.
     pub fn put_in(&mut self, counts: Vec<Count>) -> u64 {
-        self.collect(counts.into_iter().map(|Count { minute, line, totals }| ((minute, line), totals)))
+        counts.into_iter().map(|Count { minute, line, totals }| self.collect((minute, line), &totals)).sum()
     }
 
-    /// Takes in what was counted; says how many calls are lost.
-    pub fn collect(&mut self, counts: impl Iterator<Item = (ByLine, Totals)>) -> u64 {
-        let mut lost = 0;
-        for (line, totals) in counts {
-            if !self.enter(self.hashed(line), &totals) {
-                lost += u64::try_from(totals.calls).unwrap_or_default();
-            }
+    /// Takes in what was counted of one line; says how many calls are lost.
+    pub fn collect(&mut self, line: ByLine, totals: &Totals) -> u64 {
+        if self.enter(self.hashed(line), totals) {
+            0
+        } else {
+            u64::try_from(totals.calls).unwrap_or_default()
         }
-        lost
     }
 }
 

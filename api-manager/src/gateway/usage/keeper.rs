@@ -91,9 +91,9 @@ impl Keeper {
 
     fn collect(&mut self) {
         for till in self.tills.each() {
-            let uncounted = lock(till).take(&mut self.empty);
-            let taken = self.empty.drain().map(|(key, totals)| (key.into(), totals));
-            self.lost.inc_by(uncounted + self.books.collect(taken));
+            let mut lost = lock(till).take(&mut self.empty);
+            self.empty.drain(|key, totals| lost += self.books.collect(key.into(), &totals));
+            self.lost.inc_by(lost);
         }
     }
 

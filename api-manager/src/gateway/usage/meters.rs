@@ -89,36 +89,57 @@ pub struct Times {
     pub backend: Option<Duration>,
 }
 
-/// How many calls took how long.
-#[derive(Clone)]
-struct Spread<const N: usize> {
-    /// By the first bound that is not exceeded.
-    within: [u64; N],
-    beyond: u64,
-    sum: f64,
+/// What a call took, and where that is counted: a place among the bounds, which is theirs to know before any line of memory is read.
+pub struct Timed {
+    whole: (usize, f64),
+    own: (usize, f64),
+    backend: Option<(usize, f64)>,
 }
+
+impl Timed {
+    /// Of these times.
+    pub fn of(times: &Times) -> Self {
+        let among = |time: Duration, bounds: &[f64]| {
+            let seconds = time.as_secs_f64();
+            let within = bounds.iter().position(|bound| seconds <= *bound);
+            (within.unwrap_or(bounds.len()), seconds)
+        };
+        Self {
+            whole: among(times.whole, &BOUNDS),
+            own: among(times.own, &OWN_BOUNDS),
+            backend: times.backend.map(|backend| among(backend, &BOUNDS)),
+        }
+    }
+}
+
+/// How many calls took how long: by the first bound that is not exceeded, and last those that exceed all.
+#[derive(Clone)]
+struct Spread<const N: usize>([u64; N]);
 
 impl<const N: usize> Default for Spread<N> {
     fn default() -> Self {
-        Self { within: [0; N], beyond: 0, sum: 0.0 }
+        Self([0; N])
     }
 }
 
 impl<const N: usize> Spread<N> {
-    fn count(&mut self, time: Duration, bounds: &[f64; N]) {
-        let seconds = time.as_secs_f64();
-        let within = self.within.iter_mut().zip(bounds).find(|(_, bound)| seconds <= **bound);
-        *within.map_or(&mut self.beyond, |(count, _)| count) += 1;
-        self.sum += seconds;
+    fn fetch(&self, place: usize) {
+        if let Some(count) = self.0.get(place) {
+            fetch(count);
+        }
+    }
+
+    fn count(&mut self, place: usize) {
+        if let Some(count) = self.0.get_mut(place) {
+            *count += 1;
+        }
     }
 
     fn add(&mut self, other: &Self) {
-        self.within.iter_mut().zip(&other.within).for_each(|(sum, count)| *sum += count);
-        self.beyond += other.beyond;
-        self.sum += other.sum;
+        self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
     }
 
-    fn shown(&self, bounds: &[f64; N]) -> Histogram {
+    fn shown(&self, seconds: f64, bounds: &[f64]) -> Histogram {
         let mut sum = 0;
         let bucket = |(count, bound): (&u64, &f64)| {
             sum += count;
@@ -127,44 +148,56 @@ impl<const N: usize> Spread<N> {
             bucket.set_upper_bound(*bound);
             bucket
         };
-        let buckets = self.within.iter().zip(bounds).map(bucket).collect();
+        let buckets = self.0.iter().zip(bounds).map(bucket).collect();
         let mut shown = Histogram::default();
         shown.set_bucket(buckets);
-        shown.set_sample_count(sum + self.beyond);
-        shown.set_sample_sum(self.sum);
+        shown.set_sample_count(self.0.iter().sum());
+        shown.set_sample_sum(seconds);
         shown
     }
 }
 
-/// What is counted under one label.
+/// What is counted under one label. In memory as written: what every call adds to first, in one line of it.
 #[derive(Clone, Default)]
+#[repr(C, align(64))]
 pub struct Numbers {
     /// By status, and by 0 for those that are of no class: a backend may answer with any number up to 999. Nearly always few.
     requests: SmallVec<[(u16, u64); 1]>,
-    whole: Spread<{ BOUNDS.len() }>,
-    backend: Spread<{ BOUNDS.len() }>,
-    own: Spread<{ OWN_BOUNDS.len() }>,
+    seconds: Seconds,
+    whole: Spread<{ BOUNDS.len() + 1 }>,
+    backend: Spread<{ BOUNDS.len() + 1 }>,
+    own: Spread<{ OWN_BOUNDS.len() + 1 }>,
+}
+
+/// What all calls took together.
+#[derive(Clone, Default)]
+struct Seconds {
+    whole: f64,
+    backend: f64,
+    own: f64,
 }
 
 impl Numbers {
     /// Has fetched what counting a call will read.
-    pub fn fetch(&self) {
+    pub fn fetch(&self, timed: &Timed) {
         fetch(&self.requests);
-        fetch(&self.whole);
-        fetch(&self.whole.sum);
-        fetch(&self.backend);
-        fetch(&self.backend.sum);
-        fetch(&self.own);
-        fetch(&self.own.sum);
+        self.whole.fetch(timed.whole.0);
+        self.own.fetch(timed.own.0);
+        if let Some((place, _)) = timed.backend {
+            self.backend.fetch(place);
+        }
     }
 
     /// Counts a call.
-    pub fn count(&mut self, status: u16, times: &Times) {
+    pub fn count(&mut self, status: u16, timed: &Timed) {
         self.request(if status < 600 { status } else { 0 }, 1);
-        self.whole.count(times.whole, &BOUNDS);
-        self.own.count(times.own, &OWN_BOUNDS);
-        if let Some(backend) = times.backend {
-            self.backend.count(backend, &BOUNDS);
+        self.whole.count(timed.whole.0);
+        self.seconds.whole += timed.whole.1;
+        self.own.count(timed.own.0);
+        self.seconds.own += timed.own.1;
+        if let Some((place, seconds)) = timed.backend {
+            self.backend.count(place);
+            self.seconds.backend += seconds;
         }
     }
 
@@ -178,6 +211,9 @@ impl Numbers {
     /// Adds what another thread has counted.
     pub fn add(&mut self, other: &Self) {
         other.requests.iter().for_each(|(status, count)| self.request(*status, *count));
+        self.seconds.whole += other.seconds.whole;
+        self.seconds.backend += other.seconds.backend;
+        self.seconds.own += other.seconds.own;
         self.whole.add(&other.whole);
         self.backend.add(&other.backend);
         self.own.add(&other.own);
@@ -243,9 +279,9 @@ impl Collector for Meters {
         });
         vec![
             family(REQUESTS, MetricType::COUNTER, requests.collect()),
-            times(WHOLE, &|numbers| numbers.whole.shown(&BOUNDS)),
-            times(BACKEND, &|numbers| numbers.backend.shown(&BOUNDS)),
-            times(OWN, &|numbers| numbers.own.shown(&OWN_BOUNDS)),
+            times(WHOLE, &|numbers| numbers.whole.shown(numbers.seconds.whole, &BOUNDS)),
+            times(BACKEND, &|numbers| numbers.backend.shown(numbers.seconds.backend, &BOUNDS)),
+            times(OWN, &|numbers| numbers.own.shown(numbers.seconds.own, &OWN_BOUNDS)),
         ]
     }
 }

@@ -1,0 +1,146 @@
+//! The lines of the books: a map that grows, in one piece of memory.
+//!
+//! Of thousands of lines none is at hand, and what a call goes to is to be [asked for](crate::ahead) before it is read. Of the
+//! standard library's map a line's place is only known after another line of memory was read, a group of tags; here both
+//! lines of memory follow from the hash. Otherwise as [`slots`](crate::gateway::slots).
+
+use crate::ahead;
+use crate::domain::usage::Totals;
+use crate::gateway::slots::places;
+
+/// The map.
+pub struct Lines<K> {
+    /// A power of two of them, or none. At most two thirds are taken.
+    all: Vec<Line<K>>,
+    taken: usize,
+}
+
+/// Room for one: two lines of memory, the key's and the sums'.
+struct Line<K> {
+    key: Option<K>,
+    sums: Sums,
+}
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Sums(Totals);
+
+impl<K> Default for Lines<K> {
+    fn default() -> Self {
+        Self { all: Vec::new(), taken: 0 }
+    }
+}
+
+impl<K: Eq> Lines<K> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.taken
+    }
+
+    /// Has fetched where a key of that hash is looked for first.
+    pub fn fetch(&self, hash: u64) {
+        if let Some(line) = places(hash, self.all.len()).next().and_then(|place| self.all.get(place)) {
+            ahead::fetch(&line.key);
+            ahead::fetch(&line.sums);
+        }
+    }
+
+    /// The sums under `key`, whose hash is `hash`.
+    pub fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut Totals> {
+        let is_taken = |place: &usize| self.all.get(*place).is_some_and(|line| line.key.is_some());
+        let is_its = |place: &usize| self.all.get(*place).is_some_and(|line| line.key.as_ref() == Some(key));
+        let place = places(hash, self.all.len()).take_while(is_taken).find(is_its)?;
+        self.all.get_mut(place).map(|line| &mut line.sums.0)
+    }
+
+    /// Adds a line for a key that has none; `hash` says that of any key.
+    pub fn insert(&mut self, key: K, totals: Totals, hash: impl Fn(&K) -> u64) {
+        if 3 * (self.taken + 1) > 2 * self.all.len() {
+            self.grow(&hash);
+        }
+        self.put(hash(&key), Line { key: Some(key), sums: Sums(totals) });
+    }
+
+    fn grow(&mut self, hash: impl Fn(&K) -> u64) {
+        let wide = (2 * self.all.len()).max(16);
+        let mut new = Self { all: Vec::new(), taken: 0 };
+        new.all.resize_with(wide, || Line { key: None, sums: Sums::default() });
+        self.drain(|key, totals| new.put(hash(&key), Line { key: Some(key), sums: Sums(totals) }));
+        *self = new;
+    }
+
+    fn put(&mut self, hash: u64, line: Line<K>) {
+        let is_free = |place: &usize| self.all.get(*place).is_some_and(|line| line.key.is_none());
+        let place = places(hash, self.all.len()).find(is_free);
+        if let Some(free) = place.and_then(|place| self.all.get_mut(place)) {
+            *free = line;
+            self.taken += 1;
+        }
+    }
+
+    /// Hands out every line, of which there is none afterwards. What it had of memory it keeps.
+    pub fn drain(&mut self, mut each: impl FnMut(K, Totals)) {
+        self.taken = 0;
+        for line in &mut self.all {
+            if let Some(key) = line.key.take() {
+                each(key, std::mem::take(&mut line.sums.0));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn calls(calls: i64) -> Totals {
+        Totals { calls, ..Totals::default() }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_added_is_found_and_handed_out_once_whatever_the_hashes_are(
+            keys in proptest::collection::vec(0_u64..60, 0..200),
+            bits in 0_u32..8,
+        ) {
+            let hash = |key: &u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15) & ((1 << bits) - 1);
+            let (mut lines, mut known) = (Lines::default(), BTreeMap::new());
+            // Twice, for what is drained is filled again.
+            for _ in 0..2 {
+                for key in &keys {
+                    lines.fetch(hash(key));
+                    match lines.get_mut(hash(key), key) {
+                        Some(sum) => sum.add(&calls(1)),
+                        None => lines.insert(*key, calls(1), hash),
+                    }
+                    *known.entry(*key).or_insert(0) += 1;
+                    prop_assert_eq!(lines.get_mut(hash(key), key).map(|sum| sum.calls), known.get(key).copied());
+                }
+                prop_assert_eq!(lines.len(), known.len());
+                prop_assert!(lines.get_mut(hash(&60), &60).is_none());
+                let mut drained = BTreeMap::new();
+                lines.drain(|key, sum| prop_assert_eq_none(drained.insert(key, sum.calls)));
+                prop_assert_eq!(&drained, &known);
+                known.clear();
+                prop_assert_eq!(lines.len(), 0);
+            }
+        }
+    }
+
+    fn prop_assert_eq_none(before: Option<i64>) {
+        assert_eq!(before, None, "handed out twice");
+    }
+
+    #[test]
+    fn a_line_takes_two_lines_of_memory_and_both_are_asked_for() {
+        use std::mem::offset_of;
+
+        use crate::gateway::usage::till::Key;
+        let offsets = [offset_of!(Line<Key>, key), offset_of!(Line<Key>, sums)];
+        assert_eq!((size_of::<Line<Key>>(), offsets.map(|offset| offset % 64)), (128, [0, 0]));
+    }
+}
