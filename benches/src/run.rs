@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use e2e::idp::{Idp, KeyKind};
 use shared_claims::clock::Clock;
@@ -134,9 +135,9 @@ impl Run {
         load: impl Fn(&Contender<'_>) -> Flow,
     ) -> Comparison {
         let mut comparison = Comparison::new(title);
-        let mut turns = Turns::open(title, contenders, load).await;
+        let mut turns = Turns::open((title, turns::TURN), contenders, load).await;
         for round in 1..=self.rounds {
-            for _ in 0..self.short_turns() {
+            for _ in 0..self.turns(turns::TURN) {
                 turns.next().await;
             }
             turns.samples(round, &mut comparison);
@@ -144,10 +145,10 @@ impl Run {
         comparison
     }
 
-    /// How many short turns each has in a round.
+    /// How many turns of that length each has in a round.
     #[must_use]
-    pub fn short_turns(&self) -> u64 {
-        self.seconds * turns::IN_A_SECOND
+    pub fn turns(&self, lasts: Duration) -> u128 {
+        Duration::from_secs(self.seconds).as_millis() / lasts.as_millis()
     }
 
     /// Puts load on a process once, for as long as a turn lasts, and accounts it from when our own connections are open.

@@ -1,5 +1,5 @@
 //! Short turns, for those who stand so close together that the ups and downs of a machine would hide what is between them: these
-//! last a second or so. In a round each has many turns of a tenth of it, there and back (A B C, C B A, …), over connections that
+//! last a second or so. In a round each has many turns of a part of it, there and back (A B C, C B A, …), over connections that
 //! stay open.
 
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::load::{Flow, Opened};
 use crate::run::Contender;
 use crate::sample::{Comparison, Sample};
 
-/// How long a turn lasts.
+/// How long a turn lasts, mostly. What is under way at its end is answered before it ends, so that it has to be long beside that.
 pub const TURN: Duration = Duration::from_millis(100);
-/// Turns of one contender in a second of load.
-pub const IN_A_SECOND: u64 = 10;
 
 /// Contenders with their connections.
 pub struct Turns<'a> {
     title: String,
+    /// How long each is.
+    lasts: Duration,
     /// In the order of the turns to come.
     sides: Vec<Side<'a>>,
 }
@@ -30,9 +30,9 @@ struct Side<'a> {
 }
 
 impl<'a> Turns<'a> {
-    /// Connects to every contender and lets it have a turn of two seconds that does not count.
+    /// Turns of that length. Connects to every contender and lets it have a turn of two seconds that does not count.
     pub async fn open(
-        title: &str,
+        (title, lasts): (&str, Duration),
         contenders: &[Contender<'a>],
         load: impl Fn(&Contender<'a>) -> Flow,
     ) -> Self {
@@ -43,13 +43,13 @@ impl<'a> Turns<'a> {
             let _ = opened.sample();
             sides.push(Side { place, contender: *contender, opened, spent: Duration::ZERO });
         }
-        Self { title: title.to_owned(), sides }
+        Self { title: title.to_owned(), lasts, sides }
     }
 
     /// Lets everybody have a turn; the next time in the other order.
     pub async fn next(&mut self) {
         for side in std::mem::take(&mut self.sides) {
-            self.sides.push(side.turn().await);
+            self.sides.push(side.turn(self.lasts).await);
         }
         self.sides.reverse();
     }
@@ -66,9 +66,9 @@ impl<'a> Turns<'a> {
 }
 
 impl Side<'_> {
-    async fn turn(mut self) -> Self {
+    async fn turn(mut self, lasts: Duration) -> Self {
         let before = self.contender.process.cpu();
-        self.opened = self.opened.turn(TURN).await;
+        self.opened = self.opened.turn(lasts).await;
         self.spent += self.contender.process.cpu().saturating_sub(before);
         self
     }

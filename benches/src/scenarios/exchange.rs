@@ -56,12 +56,12 @@ pub async fn run(run: &Run) -> Outcome {
         Contender { name: HELLO_TLS, process: &hello_tls.process, origin: &hello_tls.origin },
     ];
     let load = |one: &Contender<'_>| if one.name == OURS { &flow } else { &again }.on(one.origin);
-    let mut turns = Turns::open(title, &contenders, load).await;
+    let mut turns = Turns::open((title, turns::TURN), &contenders, load).await;
     let mut comparison = Comparison::new(title);
     let (mut verify, mut grouped, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=run.rounds {
         let mut costs = [Cost::default(); 3];
-        for _ in 0..run.short_turns() {
+        for _ in 0..run.turns(turns::TURN) {
             turns.next().await;
             let [verified, together, single] = &mut costs;
             *verified += verifies(&verifications, turns::TURN).await;
