@@ -52,7 +52,8 @@ fn page(sections: &[Section]) -> String {
     let mut page = String::from(
         "# Benchmarks\n\n\
          Written by `cargo compare`; do not edit. Words that are kept by hand are in `benches/findings`, every sample is in\n\
-         `benches/results`. Contenders take turns (A B C, A B C, …) over loopback on one machine; a ratio is the median over the\n\
+         `benches/results`. Contenders take turns (A B C, A B C, …) over loopback on one machine, and in short turns where\n\
+         it is said (parts of a second, there and back: A B C, C B A, …); a ratio is the median over the\n\
          rounds of ours to the peer's in the same round, with the least and the greatest beside it. CPU is what the kernel\n\
          accounts to the contender's processes, user and system, divided by the answers; load generator and backend are\n\
          processes of their own. Resident memory of nginx is that of master and worker. Latencies are those of the load\n\

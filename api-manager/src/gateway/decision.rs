@@ -143,8 +143,9 @@ pub fn decide_at(
         (Choice::One(credential), None) => Some(gateway.grants.get(credential)),
         _ => None,
     };
+    let subscriber_of = |entry: &Arc<Entry>| table.subscriber(entry.principal.application_id());
     let subscriber = match &cached {
-        Some(Cached::Known(entry)) => table.subscriber(entry.principal.application_id()),
+        Some(Cached::Known(entry)) => subscriber_of(entry),
         _ => None,
     };
     if let Some(subscriber) = subscriber {
@@ -192,7 +193,6 @@ pub fn decide_at(
     {
         return Err(Refusal::CallerDenied(rule));
     }
-    let subscriber_of = |entry: &Arc<Entry>| table.subscriber(entry.principal.application_id());
     let subscriber = entry.as_ref().and_then(|entry| subscriber.or_else(|| subscriber_of(entry))).cloned();
     let (route, operation) = (Arc::clone(place), Arc::clone(operation));
     Ok(Step::Decided(Decision {

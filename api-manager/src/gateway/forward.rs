@@ -25,6 +25,7 @@ use super::trace::Trace;
 use super::transforms::Changes;
 use super::tunnel::Ends;
 use super::uploads::{Progress, Upload, UploadFault};
+use super::upstream::NoBackend;
 use super::upstream::address::Address;
 use super::upstream::attempts::{Attempts, Failure, Lease};
 use super::websocket;
@@ -82,7 +83,7 @@ pub async fn forward(
     let upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
     let mut body = Some(body).filter(|body| !body.is_end_stream());
-    let upstream = route.upstream(key_type).ok_or(Refusal::NoEndpoint(key_type))?;
+    let upstream = route.upstream(key_type).ok_or(Refusal::NoBackend(NoBackend::Unavailable))?;
     let mut attempts = Attempts::new(upstream, &head.method, body.is_some() || way.read.is_some());
     let mut attempt = attempts.first().map_err(Refusal::NoBackend)?;
     let mut form = if onward::is_straight(&way, &head.headers) { Form::AsItCame } else { Form::ToBeChanged };

@@ -198,6 +198,16 @@ async fn only_an_api_in_service_answers() {
 }
 
 #[tokio::test]
+async fn an_open_operation_of_an_api_without_any_backend_is_503() {
+    let world = World::start().await;
+    let mut empty = api("empty", "");
+    empty.definition.operations[0].auth = OperationAuth::None;
+    empty.definition.backends.production = Vec::new();
+    world.publishes(empty).await;
+    assert_eq!(world.calls("/empty/1.0/x", "").await.refusal(), (503, "303001".to_owned()));
+}
+
+#[tokio::test]
 async fn the_longest_context_and_version_wins_and_a_default_needs_no_version() {
     let (a, b, c) = (Backend::echo().await, Backend::echo().await, Backend::echo().await);
     let world = World::start().await;

@@ -301,18 +301,19 @@ mod tests {
         let flow = Flow::new(Pace::FlatOut, {
             let asked = Arc::clone(&asked);
             move |number| {
-                asked.lock().unwrap().push(number);
-                // Two turns end here, and the last by its time.
-                (number != 2 && number != 4).then(|| get("/", "x", "t"))
+                let mut asked = asked.lock().unwrap();
+                asked.push(number);
+                // The third of each turn ends it.
+                (asked.len() % 3 != 0).then(|| get("/", "x", "t"))
             }
         });
         let mut opened = flow.on(&server(HELLO, Duration::ZERO)).connections(1).open().await;
         for _ in 0..2 {
             opened = opened.turn(Duration::from_secs(10)).await;
         }
-        assert_eq!(*asked.lock().unwrap(), [0, 1, 2, 2]);
+        assert_eq!(*asked.lock().unwrap(), [0, 1, 2, 2, 3, 4]);
         let sample = opened.sample();
-        assert_eq!((sample.requests, sample.failures), (2, 0));
+        assert_eq!((sample.requests, sample.failures), (4, 0));
         assert_eq!(opened.sample().requests, 0);
     }
 

@@ -38,6 +38,7 @@ mod tests {
         assert!(request.contains("Authorization: Basic a2V5OnNlY3JldA==\r\n"), "{request}");
         assert!(request.ends_with("Content-Length: 3\r\n\r\na=b"), "{request}");
     }
+
     #[test]
     fn each_is_picked_about_as_often_as_any_other() {
         let all: Vec<usize> = (0..100).collect();

@@ -86,7 +86,7 @@ impl<K: Eq + Hash + Wider> Books<K> {
         }
         let mut sum = Totals::default();
         sum.add(totals);
-        self.lines.insert(line.key, sum, |key| self.hasher.hash_one(key));
+        self.lines.insert((line.hash, line.key), sum, |key| self.hasher.hash_one(key));
         true
     }
 

@@ -47,25 +47,26 @@ impl<K: Eq> Lines<K> {
 
     /// The sums under `key`, whose hash is `hash`.
     pub fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut Totals> {
-        let is_taken = |place: &usize| self.all.get(*place).is_some_and(|line| line.key.is_some());
-        let is_its = |place: &usize| self.all.get(*place).is_some_and(|line| line.key.as_ref() == Some(key));
-        let place = places(hash, self.all.len()).take_while(is_taken).find(is_its)?;
+        // To the first that is free.
+        let key_at = |place: usize| Some((place, self.all.get(place)?.key.as_ref()?));
+        let mut taken = places(hash, self.all.len()).map_while(key_at);
+        let (place, _) = taken.find(|(_, other)| *other == key)?;
         self.all.get_mut(place).map(|line| &mut line.sums.0)
     }
 
-    /// Adds a line for a key that has none; `hash` says that of any key.
-    pub fn insert(&mut self, key: K, totals: Totals, hash: impl Fn(&K) -> u64) {
+    /// Adds a line for a key that has none, whose hash is `hash`; `hash_of` says that of the others.
+    pub fn insert(&mut self, (hash, key): (u64, K), totals: Totals, hash_of: impl Fn(&K) -> u64) {
         if 3 * (self.taken + 1) > 2 * self.all.len() {
-            self.grow(&hash);
+            self.grow(hash_of);
         }
-        self.put(hash(&key), Line { key: Some(key), sums: Sums(totals) });
+        self.put(hash, Line { key: Some(key), sums: Sums(totals) });
     }
 
-    fn grow(&mut self, hash: impl Fn(&K) -> u64) {
+    fn grow(&mut self, hash_of: impl Fn(&K) -> u64) {
         let wide = (2 * self.all.len()).max(16);
         let mut new = Self { all: Vec::new(), taken: 0 };
         new.all.resize_with(wide, || Line { key: None, sums: Sums::default() });
-        self.drain(|key, totals| new.put(hash(&key), Line { key: Some(key), sums: Sums(totals) }));
+        self.drain(|key, totals| new.put(hash_of(&key), Line { key: Some(key), sums: Sums(totals) }));
         *self = new;
     }
 
@@ -115,7 +116,7 @@ mod tests {
                     lines.fetch(hash(key));
                     match lines.get_mut(hash(key), key) {
                         Some(sum) => sum.add(&calls(1)),
-                        None => lines.insert(*key, calls(1), hash),
+                        None => lines.insert((hash(key), *key), calls(1), hash),
                     }
                     *known.entry(*key).or_insert(0) += 1;
                     prop_assert_eq!(lines.get_mut(hash(key), key).map(|sum| sum.calls), known.get(key).copied());
@@ -123,16 +124,12 @@ mod tests {
                 prop_assert_eq!(lines.len(), known.len());
                 prop_assert!(lines.get_mut(hash(&60), &60).is_none());
                 let mut drained = BTreeMap::new();
-                lines.drain(|key, sum| prop_assert_eq_none(drained.insert(key, sum.calls)));
+                lines.drain(|key, sum| assert_eq!(drained.insert(key, sum.calls), None, "handed out twice"));
                 prop_assert_eq!(&drained, &known);
                 known.clear();
                 prop_assert_eq!(lines.len(), 0);
             }
         }
-    }
-
-    fn prop_assert_eq_none(before: Option<i64>) {
-        assert_eq!(before, None, "handed out twice");
     }
 
     #[test]
