@@ -97,6 +97,8 @@ const ALPN: &[u8] = b"\x02h2\x08http/1.1";
 
 /// How long usage may be written when the gateway stops.
 const LAST_WRITE: Duration = Duration::from_secs(3);
+/// How long those that are cut have to be entered in the books.
+const LAST_ENTRIES: Duration = Duration::from_secs(1);
 
 /// Bounds of the gateway; the defaults are what a server runs with.
 #[derive(Clone, Copy, Debug)]
@@ -287,6 +289,8 @@ impl GatewayHandle {
             let left = self.connections.saturating_sub(self.places.available_permits());
             log::warn!(connections = left; "requests did not finish in time and are cut");
             self.phase.send_replace(Phase::Cutting);
+            // What is cut is still to be entered in the books.
+            let _ = timeout(LAST_ENTRIES, self.places.acquire_many(everyone)).await;
         }
         if timeout(LAST_WRITE, self.flush_usage()).await.is_err() {
             log::warn!("usage of the last seconds could not be written in time");

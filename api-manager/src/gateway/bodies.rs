@@ -119,9 +119,8 @@ impl Outgoing {
     /// Keeps `ledger` open until the body is gone.
     #[must_use]
     pub fn with_ledger(mut self, mut ledger: Ledger) -> Self {
-        match &self.content {
-            Content::Ours(body) => ledger.passed(0, body.size_hint().exact().unwrap_or(0)),
-            Content::Theirs(_, _, upload) => ledger.uploads(upload.as_ref()),
+        if let Content::Ours(body) = &self.content {
+            ledger.passed(0, body.size_hint().exact().unwrap_or(0));
         }
         self.ledger = Some(Box::new(ledger));
         self.held = Held::here();

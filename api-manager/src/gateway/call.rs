@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::bodies::Outgoing;
-use super::connection::Pulse;
+use super::connection::{InFlight, Pulse};
 use super::cors;
 use super::decision::{self, Asked, Decision, Step};
 use super::forward::{Way, forward};
@@ -30,11 +30,14 @@ use super::routes::{Found, Route};
 use super::subscribers::Subscriber;
 use super::trace::Trace;
 use super::upstream::attempts::Lease;
-use super::usage::Account;
+use super::usage::{Account, Ledger};
 use super::validate;
 use super::websocket;
 use crate::ahead;
 use crate::domain::api::Operation;
+
+/// The status under which a call is counted whose answer nobody waited for; nothing ever answers with it.
+const GIVEN_UP: u16 = 499;
 
 /// A request on its way, and what has become known of it.
 pub struct Call<'a> {
@@ -53,6 +56,11 @@ pub struct Call<'a> {
     pub watch: Option<Watch>,
     /// Its place at a backend.
     pub lease: Option<Lease>,
+    started: Instant,
+    /// When it went to the backend.
+    sent: Option<Instant>,
+    /// Until its answer has a head.
+    in_flight: Option<InFlight>,
 }
 
 impl<'a> Call<'a> {
@@ -63,6 +71,7 @@ impl<'a> Call<'a> {
         pulse: &'a Arc<Pulse>,
         request_id: &'a HeaderValue,
         trace: &'a Trace,
+        (started, in_flight): (Instant, InFlight),
     ) -> Self {
         let account = Account::default();
         Self {
@@ -75,7 +84,18 @@ impl<'a> Call<'a> {
             account,
             watch: None,
             lease: None,
+            started,
+            sent: None,
+            in_flight: Some(in_flight),
         }
+    }
+
+    /// The head of its answer is there: who has asked for it is still to hear all of it.
+    #[must_use]
+    pub fn is_answered(&mut self) -> Option<InFlight> {
+        let mut in_flight = self.in_flight.take();
+        in_flight.iter_mut().for_each(InFlight::is_answered);
+        in_flight
     }
 
     /// Takes the request out of its place once it goes to the backend.
@@ -122,7 +142,8 @@ impl<'a> Call<'a> {
         let mut read = None;
         if route.validates {
             let request = place.as_mut().ok_or(Refusal::Fault)?;
-            read = validate::judge(&route, (&operation, rest), request, upload_pause).await?;
+            let count = &mut self.account.read;
+            read = validate::judge(&route, (&operation, rest), request, upload_pause, count).await?;
         }
         let request = place.as_ref().ok_or(Refusal::Fault)?;
         let hop =
@@ -169,14 +190,19 @@ impl<'a> Call<'a> {
         let request = place.take().ok_or(Refusal::Fault)?;
         // While they are at hand: other requests will have taken their place in the processor's caches.
         drop((entry, subscriber));
-        let began = Instant::now();
-        let forwarding = pin!(forward(way, request));
-        let forwarded = ahead::meanwhile(forwarding, || {
-            ahead::fetch(&route.id);
-            ahead::fetch(&operation.auth);
-        });
-        let forwarded = forwarded.await;
-        self.account.backend = Some(began.elapsed());
+        let sent = *self.sent.insert(Instant::now());
+        let forwarded = {
+            let forwarding = pin!(forward(way, request, &mut self.account.upload));
+            let forwarded = ahead::meanwhile(forwarding, || {
+                ahead::fetch(&route.id);
+                ahead::fetch(&operation.auth);
+            });
+            forwarded.await
+        };
+        // None was asked where none could be.
+        if !matches!(forwarded, Err(Refusal::NoBackend(_))) {
+            self.account.backend = Some(sent.elapsed());
+        }
         let (mut response, lease) = forwarded?;
         self.lease = Some(lease);
         self.watch = Some(watch);
@@ -268,6 +294,28 @@ impl<'a> Call<'a> {
             route.shared.as_ref().map_or((None, None), |shared| shared.of(operation));
         let limits = [subscription, application, of_operation, of_api, route.max_tps.as_deref()];
         take_all(limits.into_iter().flatten(), self.gateway.buckets.now(), now).map_err(Refusal::Throttled)
+    }
+}
+
+impl Drop for Call<'_> {
+    /// Whose client has left before the answer had a head is a call all the same.
+    fn drop(&mut self) {
+        let in_flight = self.in_flight.take();
+        if in_flight.is_none() {
+            return;
+        }
+        let Ok(status) = StatusCode::from_u16(GIVEN_UP) else { return };
+        let mut account = std::mem::take(&mut self.account);
+        match self.sent {
+            Some(sent) => account.backend = Some(sent.elapsed()),
+            // It waited for its client's body, or for its turn.
+            None => account.queued = self.started.elapsed(),
+        }
+        let usage = &self.gateway.usage;
+        let counted = usage.slot_of(self.route.as_deref());
+        let (begun, id) = ((self.started, account), self.request_id.clone());
+        let mut ledger = Ledger::open(usage.clone(), counted, status, begun, id, in_flight);
+        ledger.broke_off("its client waited no longer");
     }
 }
 

@@ -66,8 +66,9 @@ pub enum Step {
     Missing(Credential),
 }
 
-/// What was looked up: what the credential stands for, if anything.
-pub type Fetched = Option<Arc<Entry>>;
+/// What was looked up: what this credential stands for, if anything. It says nothing of any other: the API may ask for another
+/// one of those that were shown meanwhile.
+pub type Fetched = (Credential, Option<Arc<Entry>>);
 
 /// Takes a decision to its end. Where facts have to be fetched first, it begins anew after that: the table may have changed
 /// meanwhile.
@@ -102,9 +103,9 @@ pub async fn fetch(
     credential: Credential,
 ) -> Result<Fetched, CannotLookUp> {
     let Some(wanted) = Wanted::of(credential, asked.presented.jwt(), &gateway.table.load()) else {
-        return Ok(None);
+        return Ok((credential, None));
     };
-    gateway.grants.look_up(&gateway.app, wanted).await
+    Ok((credential, gateway.grants.look_up(&gateway.app, wanted).await?))
 }
 
 /// As [`decide_at`], by the table of now.
@@ -140,7 +141,8 @@ pub fn decide_at(
     }
     let choice = asked.presented.choose(place.security);
     let cached = match (&choice, &fetched) {
-        (Choice::One(credential), None) => Some(gateway.grants.get(credential)),
+        (Choice::One(chosen), Some((credential, _))) if chosen == credential => None,
+        (Choice::One(chosen), _) => Some(gateway.grants.get(chosen)),
         _ => None,
     };
     let subscriber_of = |entry: &Arc<Entry>| table.subscriber(entry.principal.application_id());
@@ -172,7 +174,7 @@ pub fn decide_at(
         Choice::Several => Token::Several,
         Choice::One(credential) => {
             entry = match cached {
-                None => fetched.flatten(),
+                None => fetched.and_then(|(_, entry)| entry),
                 Some(Cached::Known(entry)) if table.is_ahead_of(&entry.principal) => {
                     gateway.grants.forget_one(&credential);
                     return Ok(Step::Missing(credential));

@@ -69,13 +69,14 @@ impl Way<'_> {
 }
 
 /// Sends the request to one of the API's backends, and to another where that is safe; returns the answer once its head is
-/// there.
+/// there. `uploading` is told what becomes of the request's body.
 ///
 /// # Errors
 /// No answer came, or the client did not send its request to the end.
 pub async fn forward(
     way: Way<'_>,
     mut request: Request<Inbound>,
+    uploading: &mut Option<Arc<Progress>>,
 ) -> Result<(Response<Outgoing>, Lease), Refusal> {
     let Way { route, key_type, websocket, request_id, .. } = way;
     // Read before the backend is waited for: after that it is not at hand any more.
@@ -93,6 +94,7 @@ pub async fn forward(
             Some(read) => (Upload::Ready(Full::new(read.clone())), None),
             None => body.take().map_or((Upload::Empty, None), |body| Upload::new(body, way.upload_pause)),
         };
+        uploading.clone_from(&progress);
         let asking = asking(&way, &mut head, &mut form, (attempt.address, &upload))?;
         let exchanged = {
             let exchanging = pin!(exchange(&way, asking, upload, progress.as_ref()));

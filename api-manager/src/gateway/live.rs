@@ -41,7 +41,10 @@ impl Watch {
     /// # Errors
     /// The rule that refuses.
     pub async fn check(&self) -> Result<(), Refusal> {
-        let Some(credential) = self.check_with(None)? else { return Ok(()) };
+        let Some(credential) = self.check_with(None)? else {
+            self.untold.store(0, Ordering::Relaxed);
+            return Ok(());
+        };
         match fetch(&self.gateway, &self.asked, credential).await {
             Ok(entry) => {
                 self.untold.store(0, Ordering::Relaxed);

@@ -150,11 +150,15 @@ impl RouteTable {
     pub fn changed(&self, mut delta: Delta, parts: &Parts<'_>) -> Self {
         let revision = delta.revision;
         let mut table = Self { revision, ..self.clone() };
+        let mut moves = false;
         for (id, api) in delta.apis {
             let contract = delta.contracts.remove(&id);
             let compiled =
                 api.map(|api| Route::compile(&api, parts, (table.subscribers.tiers(), contract), revision));
-            table.replace(id, compiled.map(Arc::new));
+            moves |= table.replace(id, compiled.map(Arc::new));
+        }
+        if moves {
+            table.put_all();
         }
         for (id, application, subscriptions) in delta.applications {
             table.subscribers.change((id, application), subscriptions, (parts.buckets, revision));
@@ -168,7 +172,8 @@ impl RouteTable {
         table
     }
 
-    fn replace(&mut self, id: ApiId, route: Option<Arc<Route>>) {
+    /// Whether the places are to be [put anew](Self::put_all).
+    fn replace(&mut self, id: ApiId, route: Option<Arc<Route>>) -> bool {
         let before = self.apis.get(&id).cloned();
         self.certificates += usize::from(route.as_ref().is_some_and(|route| route.asks_for_certificates()));
         self.certificates -= usize::from(before.as_ref().is_some_and(|route| route.asks_for_certificates()));
@@ -186,8 +191,9 @@ impl RouteTable {
                         self.places.insert(Prefix::from(&*place), Arc::clone(&route));
                     }
                 }
+                false
             }
-            _ => self.put_all(),
+            _ => true,
         }
     }
 

@@ -40,13 +40,13 @@ pub async fn serve(
     request: Request<Inbound>,
 ) -> Response<Outgoing> {
     let started = Instant::now();
-    let mut in_flight = pulse.begin(request.version() == Version::HTTP_2);
+    let in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
     let trace = Trace::of(request.headers());
     let is_timed = timing::is_wanted(request.headers());
-    let mut call = Call::new(&gateway, &pulse, &request_id, &trace);
+    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (started, in_flight));
     let is_grpc = grpc::is_call(&request);
     let mut request = Some(request);
 
@@ -55,10 +55,11 @@ pub async fn serve(
         error!(request_id = text(&request_id); "a request panicked");
         Err(Refusal::Fault)
     });
-    in_flight.is_answered();
+    let in_flight = call.is_answered();
     let mut account = std::mem::take(&mut call.account);
     let (route, asked) = (call.route.take(), call.asked.take());
     let (watch, lease) = (call.watch.take(), call.lease.take());
+    drop(call);
     let path = request.as_ref().map_or("", |request| request.uri().path());
     let mut response = answered.unwrap_or_else(|refusal| {
         info!(

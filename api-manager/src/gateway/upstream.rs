@@ -247,7 +247,7 @@ impl Upstream {
             return Ok(None);
         }
         let schedule = self.schedule_for(candidates);
-        // A second attempt takes nobody's turn.
+        // An attempt elsewhere takes nobody's turn.
         let turn = if tried.is_empty() {
             self.lasting.turn.fetch_add(1, Ordering::Relaxed)
         } else {

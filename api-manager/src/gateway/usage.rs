@@ -95,7 +95,7 @@ impl Usage {
 }
 
 /// What is known of a call when the head of its answer goes out.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct Account {
     /// Whose call it is.
     pub application: Option<ApplicationId>,
@@ -105,6 +105,10 @@ pub struct Account {
     pub backend: Option<Duration>,
     /// How long its refusal waited for its turn, which is not what the gateway took.
     pub queued: Duration,
+    /// Bytes of its body that were read before it went to the backend.
+    pub read: u64,
+    /// What becomes of the body that goes there.
+    pub upload: Option<Arc<Progress>>,
 }
 
 /// One request's entry in the books, closed when it is dropped: when its answer has gone out, or was given up.
@@ -117,11 +121,10 @@ pub struct Ledger {
     account: Account,
     /// What the gateway itself took until the head of the answer.
     own: Duration,
-    upload: Option<Arc<Progress>>,
     bytes_in: u64,
     bytes_out: u64,
     broke_off: bool,
-    in_flight: InFlight,
+    in_flight: Option<InFlight>,
     _held: Option<Lease>,
 }
 
@@ -134,7 +137,7 @@ impl Ledger {
         status: StatusCode,
         (started, account): (Instant, Account),
         request_id: HeaderValue,
-        in_flight: InFlight,
+        in_flight: Option<InFlight>,
     ) -> Self {
         let elsewhere = account.backend.unwrap_or_default().saturating_add(account.queued);
         let own = started.elapsed().saturating_sub(elsewhere);
@@ -144,10 +147,9 @@ impl Ledger {
             status,
             started,
             request_id,
+            bytes_in: account.read,
             account,
             own,
-            upload: None,
-            bytes_in: 0,
             bytes_out: 0,
             broke_off: false,
             in_flight,
@@ -164,11 +166,6 @@ impl Ledger {
     pub fn holding(mut self, held: Option<Lease>) -> Self {
         self._held = held;
         self
-    }
-
-    /// Counts what is uploaded until the end of the answer.
-    pub fn uploads(&mut self, upload: Option<&Arc<Progress>>) {
-        self.upload = upload.map(Arc::clone);
     }
 
     /// Counts bytes of bodies, as they pass.
@@ -194,8 +191,10 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.in_flight.ends(now);
-        let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.ends(now);
+        }
+        let uploaded = self.account.upload.as_ref().map_or(0, |upload| upload.bytes());
         self.usage.record(Record {
             counted: self.counted,
             account: std::mem::take(&mut self.account),

@@ -23,7 +23,7 @@ const LONGEST: usize = 1024 * 1024;
 /// How long a whole body may take.
 const SLOWEST: Duration = Duration::from_secs(60);
 
-/// Judges the request; the body, where it had to be read for that, goes to the backend as it came.
+/// Judges the request; the body, where it had to be read for that, goes to the backend as it came. `count` is told its bytes.
 ///
 /// # Errors
 /// [`Breach`], with everything that is wrong; or the body did not come.
@@ -32,6 +32,7 @@ pub async fn judge(
     (operation, rest): (&Operation, &str),
     request: &mut Request<Inbound>,
     pause: Duration,
+    count: &mut u64,
 ) -> Result<Option<Bytes>, Refusal> {
     let contract = route.contract.as_ref().ok_or(Refusal::Fault)?;
     let (Some(judge), Some(rules)) = (contract.judge(), contract.rules(operation, request.method().as_str()))
@@ -47,7 +48,7 @@ pub async fn judge(
         BodyIs::Foreign => return Err(Refusal::Contract(Breach::MediaType)),
         BodyIs::Missing => faults.push(FieldError::new("/body", "is required")),
         BodyIs::Json(pointer) => {
-            let bytes = timeout(SLOWEST, read(request.body_mut(), pause)).await;
+            let bytes = timeout(SLOWEST, read(request.body_mut(), pause, count)).await;
             let bytes = bytes.map_err(|_| Refusal::UploadTimeout)??;
             faults.extend(body_faults(judge, &pointer, &bytes));
             body = Some(bytes);
@@ -73,7 +74,7 @@ fn head_faults(
     faults(&Head { segments: &segments, query: &query, header: &header })
 }
 
-async fn read(body: &mut Inbound, pause: Duration) -> Result<Bytes, Refusal> {
+async fn read(body: &mut Inbound, pause: Duration, count: &mut u64) -> Result<Bytes, Refusal> {
     let too_long = || Refusal::Contract(Breach::TooLarge);
     if body.size_hint().lower() > LONGEST as u64 {
         return Err(too_long());
@@ -82,6 +83,7 @@ async fn read(body: &mut Inbound, pause: Duration) -> Result<Bytes, Refusal> {
     while let Some(frame) = timeout(pause, body.frame()).await.map_err(|_| Refusal::UploadTimeout)? {
         let frame = frame.map_err(|_| Refusal::UploadBroken)?;
         let Some(data) = frame.data_ref() else { continue };
+        *count += data.len() as u64;
         if read.len() + data.len() > LONGEST {
             return Err(too_long());
         }

@@ -51,14 +51,16 @@ impl Row {
 
 /// Adds counts to what is there, for their minutes and their days.
 ///
-/// The caller sorts them: transactions of several nodes then take the rows' locks in one order, and none waits for another
-/// that waits for it.
+/// In the order of the rows: transactions of several nodes then take these rows' locks in one order, and none waits for another
+/// that waits for it. Minutes of one day come together in its row, so that each period has an order of its own.
 ///
 /// # Errors
 /// The database failed.
 pub fn add(connection: &mut AnyConnection, counts: &[Count]) -> Result<(), StorageError> {
     for period in Period::ALL {
-        for count in counts {
+        let mut ordered: Vec<&Count> = counts.iter().collect();
+        ordered.sort_by_key(|count| (period.start_of(count.minute), &count.line));
+        for count in ordered {
             add_row(connection, Row::of(count, period))?;
         }
     }

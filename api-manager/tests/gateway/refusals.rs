@@ -204,7 +204,14 @@ async fn an_open_operation_of_an_api_without_any_backend_is_503() {
     empty.definition.operations[0].auth = OperationAuth::None;
     empty.definition.backends.production = Vec::new();
     world.publishes(empty).await;
-    assert_eq!(world.calls("/empty/1.0/x", "").await.refusal(), (503, "303001".to_owned()));
+    let mut request = world.request(Method::GET, "/empty/1.0/x", "");
+    request.headers_mut().insert("x-server-timing", "1".parse().unwrap());
+
+    let refused = world.sends(request).await;
+
+    assert_eq!(refused.refusal(), (503, "303001".to_owned()));
+    // Nobody was asked.
+    assert!(!refused.header("server-timing").contains("backend"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use api_manager::domain::actor::Actor;
 use api_manager::domain::usage::{Group, Grouping, Period, Query, Totals};
 use api_manager::flows::browse_usage::browse_usage;
+use api_manager::gateway::Limits;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use shared_claims::scope::ScopeSet;
 use tokio::time::sleep;
 
@@ -41,6 +42,18 @@ fn query(period: Period, grouping: Grouping) -> Query {
 }
 
 impl World {
+    /// What is counted under the status, once something is.
+    pub(super) async fn counted_as(&self, status: i64) -> Totals {
+        let by_status = Grouping { status: true, ..Grouping::default() };
+        loop {
+            let found = self.used(&administrator(), query(Period::Day, by_status)).await;
+            if let Some(group) = found.iter().find(|group| group.status == status) {
+                return group.totals;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     async fn used(&self, actor: &Actor, query: Query) -> Vec<Group> {
         self.gateway.flush_usage().await;
         browse_usage(&self.app, actor, query).await.unwrap()
@@ -202,15 +215,11 @@ async fn a_websockets_bytes_are_counted_when_it_ends() {
     says(&mut socket, &bytes).await;
     drop(socket);
 
-    let by_status = Grouping { status: true, ..Grouping::default() };
-    let mut found = Vec::new();
-    while found.is_empty() {
-        found = world.used(&administrator(), query(Period::Day, by_status)).await;
-    }
+    let totals = world.counted_as(101).await;
 
-    assert_eq!((found[0].status, found[0].totals.calls), (101, 1));
+    assert_eq!(totals.calls, 1);
     let length = i64::try_from(bytes.len()).unwrap();
-    assert!(found[0].totals.bytes_in >= length && found[0].totals.bytes_out >= length, "{found:?}");
+    assert!(totals.bytes_in >= length && totals.bytes_out >= length, "{totals:?}");
 }
 
 #[tokio::test]
@@ -224,4 +233,83 @@ async fn what_waits_to_be_written_is_written_when_the_gateway_stops() {
 
     let found = browse_usage(&app, &administrator(), query(Period::Day, Grouping::default())).await.unwrap();
     assert_eq!(calls(&found), [1]);
+}
+
+/// A backend that takes all of a request and never answers.
+async fn silent() -> Backend {
+    Backend::serving(|request| async {
+        let _ = request.into_body().collect().await;
+        std::future::pending().await
+    })
+    .await
+}
+
+impl World {
+    /// Posts so many bytes by a client of its own, until that is given up.
+    async fn posts_by_another(
+        &self,
+        token: &str,
+        length: usize,
+        backend: &Backend,
+    ) -> tokio::task::JoinHandle<()> {
+        let request = self.request(Method::POST, "/pets/1.0/", token);
+        let request = request.map(|_| Full::from(Bytes::from(vec![b'x'; length])));
+        let client = super::client(false);
+        let call = tokio::spawn(async move {
+            let _ = client.request(request).await;
+        });
+        while backend.hits() == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        call
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_before_its_answer_is_counted_as_499() {
+    let backend = silent().await;
+    let (world, pets, token) = World::with_pets(&backend.url).await;
+    let call = world.posts_by_another(&token, 1_000, &backend).await;
+    call.abort();
+
+    let totals = world.counted_as(499).await;
+
+    assert_eq!((totals.calls, totals.errors, totals.bytes_in), (1, 1, 1_000));
+    assert!(totals.backend_us > totals.gateway_us, "{totals:?}");
+    let found = world.used(&administrator(), query(Period::Day, BY_OPERATION)).await;
+    assert_eq!((&*found[0].api, &*found[0].operation), (&*pets.id.to_string(), "* /*"));
+    assert!(!found[0].application.is_empty(), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_cut_when_the_gateway_stops_is_counted() {
+    let backend = silent().await;
+    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+    let world = World::start_within(limits).await;
+    let pets = world.publishes(api("pets", &backend.url)).await;
+    let token = world.subscribed(&pets).await;
+    let call = world.posts_by_another(&token, 1_000, &backend).await;
+    let World { app, gateway, .. } = world;
+
+    gateway.stop().await;
+
+    let found = browse_usage(&app, &administrator(), query(Period::Day, Grouping::default())).await.unwrap();
+    assert_eq!((calls(&found), found[0].totals.bytes_in), (vec![1], 1_000));
+    call.await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_of_a_body_are_counted_whoever_answers() {
+    let backend = silent().await;
+    let world = World::start().await;
+    let mut pets = api("pets", &backend.url);
+    pets.definition.timeouts.first_byte = 100;
+    let pets = world.publishes(pets).await;
+    let token = world.subscribed(&pets).await;
+    let post = world.request(Method::POST, "/pets/1.0/", &token);
+
+    let answer = world.sends(post.map(|_| Full::from(Bytes::from(vec![b'x'; 1_000])))).await;
+
+    assert_eq!(answer.status, 504);
+    assert_eq!(world.counted_as(504).await.bytes_in, 1_000);
 }

@@ -80,6 +80,7 @@ async fn a_good_body_arrives_byte_for_byte_and_a_bad_one_does_not() {
     let good = world.sends(put(&world, &token, "application/json; charset=utf-8", spaced)).await;
     assert_eq!(good.status, 200);
     assert!(good.text.contains("Rex"), "{}", good.text);
+    assert_eq!(world.counted_as(200).await.bytes_in, i64::try_from(spaced.len()).unwrap());
     assert_eq!(world.sends(put(&world, &token, "image/png", "not judged")).await.status, 200);
     assert_eq!(backend.hits(), 2);
 

@@ -54,6 +54,31 @@ on_every_stage! {
         assert_eq!((&*whole[0].api, &*whole[0].operation, whole[0].status), ("", "", 0));
     }
 
+    async fn nodes_that_write_the_same_day_in_several_minutes_never_wait_for_each_other_in_a_ring(stage: Stage) {
+        let store = Store::on(stage).await;
+        let apis: Vec<ApiId> = (0..8).map(|_| ApiId::generate()).collect();
+
+        // Each has minutes of its own, and by minute the APIs come in another order.
+        twenty(|node| {
+            let database = store.database.clone();
+            let by_minute = |n: usize| {
+                let api = apis[(n * (2 * (node % 4) + 1) + node) % apis.len()];
+                count(i64::try_from(8 * node + n).unwrap(), line(Some(api), None, "", 200), 1)
+            };
+            let counts: Vec<Count> = (0..8).map(by_minute).collect();
+            async move {
+                for _ in 0..5 {
+                    let counts = counts.clone();
+                    database.write(move |c| usage_counts::add(c, &counts)).await.unwrap();
+                }
+            }
+        })
+        .await;
+
+        let days = store.read(|c| usage_counts::sum(c, &all(Period::Day))).await;
+        assert_eq!(days.iter().map(|group| group.totals.calls).collect::<Vec<_>>(), [100; 8]);
+    }
+
     async fn usage_is_narrowed_paged_and_of_its_owner(stage: Stage) {
         let store = Store::on(stage).await;
         let pets = store.keeps_api(api("pets", "1.0")).await;

@@ -202,7 +202,7 @@ fn an_empty_table_finds_nothing() {
 }
 
 #[test]
-fn ten_thousand_apis_are_found_as_fast_as_one() {
+fn one_of_ten_thousand_apis_is_found_and_none_where_the_path_is_deep() {
     let places: Vec<(String, String)> =
         (0..10_000).map(|n| (format!("api{n}/sub"), "1.0".to_owned())).collect();
     let places: Vec<(&str, &str, bool)> =

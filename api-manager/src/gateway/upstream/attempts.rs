@@ -64,7 +64,7 @@ pub struct Attempts<'u> {
 
 /// An attempt that may be made.
 pub struct Attempt<'u> {
-    place: usize,
+    pub(super) place: usize,
     /// Where it goes.
     pub address: &'u Address,
     /// For as long as the answer lasts.
@@ -117,7 +117,8 @@ impl<'u> Attempts<'u> {
         if !is_safe || self.left == 0 {
             return None;
         }
-        let elsewhere = self.attempt(self.tried).ok()?;
+        // None of the others takes it: all are busy, or none is there.
+        let elsewhere = self.attempt(self.tried).unwrap_or(None);
         // A connection that was kept may have been closed while the request was on its way. Where there is no connection
         // to be had, asking the same backend again at once gets nothing else.
         let attempt = match (elsewhere, failure) {

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use log::{info, warn};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::Upstream;
 use super::address::Address;
@@ -27,6 +27,8 @@ use crate::ticker::Ticker;
 const MOST: usize = 2_000;
 /// The most that are asked at the same moment.
 const AT_ONCE: usize = 128;
+/// The most of one API: backends that let one wait hold up the checks of their own API first.
+const AT_ONCE_OF_ONE: usize = 8;
 /// What is read of an answer, so that its connection can be used again.
 const LONGEST_ANSWER: usize = 64 * 1_024;
 
@@ -39,8 +41,31 @@ pub struct Checks {
 struct Running {
     check: HealthCheck,
     profile: Profile,
-    state: Arc<BackendState>,
+    verdict: Arc<Verdict>,
+    /// Of its API.
+    slots: Arc<Semaphore>,
     task: AbortHandle,
+}
+
+/// What checks say of a backend, until they are over: a task that is ended may be in the middle of a step.
+struct Verdict {
+    state: Arc<BackendState>,
+    is_over: Mutex<bool>,
+}
+
+impl Verdict {
+    /// Says it, unless the checks are over.
+    fn say(&self, unhealthy: bool, ticker: &Ticker) -> bool {
+        let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_over {
+            self.state.set_unhealthy(unhealthy, ticker.now());
+        }
+        !*is_over
+    }
+
+    fn is_over(&self) {
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
 }
 
 impl Default for Checks {
@@ -55,6 +80,8 @@ impl Checks {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *running);
         let mut left_out = 0_usize;
+        let mut slots: HashMap<ApiId, Arc<Semaphore>> =
+            before.iter().map(|((api, _), one)| (*api, Arc::clone(&one.slots))).collect();
         for route in table.routes().filter(|route| route.is_in_service()) {
             for upstream in [KeyType::Production, KeyType::Sandbox]
                 .into_iter()
@@ -73,11 +100,12 @@ impl Checks {
                     let same = |one: &Running| one.check == *check && one.profile == upstream.profile;
                     let one = match before.remove(&key) {
                         Some(one) if same(&one) => Some(one),
-                        Some(one) => {
-                            one.task.abort();
-                            self.start(route, upstream, place, check, ticker)
+                        changed => {
+                            changed.iter().for_each(Running::end);
+                            let of_one = || Arc::new(Semaphore::new(AT_ONCE_OF_ONE));
+                            let of_one = slots.entry(route.id).or_insert_with(of_one);
+                            self.start((route, upstream, place), check, of_one, ticker)
                         }
-                        None => self.start(route, upstream, place, check, ticker),
                     };
                     if let Some(one) = one {
                         running.insert(key, one);
@@ -89,34 +117,42 @@ impl Checks {
             warn!(backends = left_out, most = MOST; "too many backends have a health check; these are not asked");
         }
         for one in before.into_values() {
-            one.task.abort();
+            one.end();
             // Nobody would ever say that it is well again.
-            one.state.set_unhealthy(false, ticker.now());
+            one.verdict.state.set_unhealthy(false, ticker.now());
         }
     }
 
     fn start(
         &self,
-        route: &Route,
-        upstream: &Upstream,
-        place: usize,
+        (route, upstream, place): (&Route, &Upstream, usize),
         check: &HealthCheck,
+        of_one: &Arc<Semaphore>,
         ticker: &Ticker,
     ) -> Option<Running> {
         let member = upstream.all.get(place)?;
+        let verdict = Arc::new(Verdict { state: Arc::clone(&member.state), is_over: Mutex::new(false) });
         let checker = Checker {
             api: route.id,
             url: member.address.url.clone(),
             client: route.client.clone(),
             request: Question::of(&member.address, check, route.protocol)?,
             check: check.clone(),
-            state: Arc::clone(&member.state),
-            slots: Arc::clone(&self.slots),
+            verdict: Arc::clone(&verdict),
+            slots: [of_one, &self.slots].map(Arc::clone),
             ticker: ticker.clone(),
         };
         let task = tokio::spawn(checker.run()).abort_handle();
         let (check, profile) = (check.clone(), upstream.profile.clone());
-        Some(Running { check, profile, state: Arc::clone(&member.state), task })
+        Some(Running { check, profile, verdict, slots: Arc::clone(of_one), task })
+    }
+}
+
+impl Running {
+    /// Nothing is said any more, whatever the task is at.
+    fn end(&self) {
+        self.task.abort();
+        self.verdict.is_over();
     }
 }
 
@@ -166,8 +202,9 @@ struct Checker {
     client: Client,
     request: Question,
     check: HealthCheck,
-    state: Arc<BackendState>,
-    slots: Arc<Semaphore>,
+    verdict: Arc<Verdict>,
+    /// Of its API, and of all.
+    slots: [Arc<Semaphore>; 2],
     ticker: Ticker,
 }
 
@@ -178,10 +215,11 @@ impl Checker {
         let mut in_a_row = 0_u32;
         loop {
             ticks.tick().await;
-            let Ok(slot) = self.slots.acquire().await else { return };
+            let [of_one, of_all] = &self.slots;
+            let (Ok(own), Ok(common)) = (of_one.acquire().await, of_all.acquire().await) else { return };
             let is_well = self.ask().await;
-            drop(slot);
-            let is_unhealthy = self.state.is_unhealthy();
+            drop((own, common));
+            let is_unhealthy = self.verdict.state.is_unhealthy();
             // What agrees with the present state begins the count of the other anew.
             in_a_row = if is_well == is_unhealthy { in_a_row.saturating_add(1) } else { 0 };
             let enough = if is_unhealthy { self.check.healthy_after } else { self.check.unhealthy_after };
@@ -193,7 +231,9 @@ impl Checker {
     }
 
     fn change(&self, unhealthy: bool) {
-        self.state.set_unhealthy(unhealthy, self.ticker.now());
+        if !self.verdict.say(unhealthy, &self.ticker) {
+            return;
+        }
         let api = self.api.to_string();
         if unhealthy {
             warn!(api = api.as_str(), backend = &*self.url; "a backend fails its health checks and gets no requests");
@@ -203,14 +243,14 @@ impl Checker {
     }
 
     async fn ask(&self) -> bool {
-        let limit = Duration::from_secs(self.check.timeout_seconds.max(1).into());
-        let Ok(Ok(response)) = timeout(limit, self.client.hyper().request(self.request.request())).await
+        let end = Instant::now() + Duration::from_secs(self.check.timeout_seconds.max(1).into());
+        let Ok(Ok(response)) = timeout_at(end, self.client.hyper().request(self.request.request())).await
         else {
             return false;
         };
         let is_well = (200..400).contains(&response.status().as_u16());
         // The head decides. Where the rest does not come, the connection is closed.
-        let _ = timeout(limit, Limited::new(response.into_body(), LONGEST_ANSWER).collect()).await;
+        let _ = timeout_at(end, Limited::new(response.into_body(), LONGEST_ANSWER).collect()).await;
         is_well
     }
 }

@@ -1,7 +1,9 @@
 //! Which backend gets the next request.
 
+use http::Method;
 use shared_claims::clock::Clock;
 
+use super::attempts::{Attempts, Failure};
 use super::*;
 use crate::gateway::routes::tests::api;
 
@@ -82,8 +84,37 @@ fn all_that_are_ejected_are_used_rather_than_none() {
     assert_eq!(turns(&upstream, 2), [1, 1]);
     upstream.failed(1);
     assert_eq!(turns(&upstream, 2), [0, 1]);
+}
+
+#[test]
+fn an_ejection_ends() {
+    let mut case = Case::of(&[1, 1]);
+    case.api.definition.backends.ejection = Ejection { failures: 1, seconds: 10 };
+    let upstream = case.upstream();
+    upstream.failed(0);
+    assert_eq!(turns(&upstream, 2), [1, 1]);
+
     case.clock.advance(10);
+
     assert_eq!(turns(&upstream, 2), [0, 1]);
+}
+
+#[test]
+fn where_the_others_are_busy_the_one_that_closed_a_kept_connection_is_asked_again() {
+    let mut case = Case::of(&[1, 1]);
+    case.api.definition.backends.circuit_breaker.max_requests = Some(1);
+    let upstream = case.upstream();
+    let mut attempts = Attempts::new(&upstream, &Method::GET, false);
+    let first = attempts.first().unwrap();
+    let _other = upstream.pick(Set::default()).unwrap().unwrap();
+    let place = first.place;
+    drop(first);
+
+    let next = attempts.next(Failure::Unanswered, true).unwrap();
+
+    assert_eq!(next.place, place);
+    drop(next);
+    assert!(attempts.next(Failure::Unsent, true).is_none(), "where there is no connection there is none");
 }
 
 #[test]

@@ -80,6 +80,9 @@ impl Keeper {
                 }
             }
         }
+        if let Some(writing) = writing {
+            self.settle(writing.await.unwrap_or_default());
+        }
         self.write_all().await;
     }
 

@@ -8,6 +8,9 @@ use crate::ahead;
 use crate::domain::usage::Totals;
 use crate::gateway::slots::places;
 
+/// So many places are kept whatever is in them.
+const LARGE: usize = 1_024;
+
 /// The map.
 pub struct Lines<K> {
     /// A power of two of them, or none. At most two thirds are taken.
@@ -79,13 +82,17 @@ impl<K: Eq> Lines<K> {
         }
     }
 
-    /// Hands out every line, of which there is none afterwards. What it had of memory it keeps.
+    /// Hands out every line, of which there is none afterwards. The memory is kept for as many, and given back where it has room
+    /// for far more.
     pub fn drain(&mut self, mut each: impl FnMut(K, Totals)) {
-        self.taken = 0;
+        let taken = std::mem::take(&mut self.taken);
         for line in &mut self.all {
             if let Some(key) = line.key.take() {
                 each(key, std::mem::take(&mut line.sums.0));
             }
+        }
+        if self.all.len() > LARGE && 8 * taken < self.all.len() {
+            self.all = Vec::new();
         }
     }
 }
@@ -130,6 +137,18 @@ mod tests {
                 prop_assert_eq!(lines.len(), 0);
             }
         }
+    }
+
+    #[test]
+    fn memory_for_far_more_lines_than_there_were_is_given_back() {
+        let mut lines = Lines::default();
+        let hash = |key: &u64| *key;
+        let mut fill = |count: u64| {
+            (0..count).for_each(|key| lines.insert((hash(&key), key), calls(1), hash));
+            lines.drain(|_, _| ());
+            lines.all.len()
+        };
+        assert_eq!([fill(5_000), fill(2_000), fill(600), fill(10), fill(10)], [8_192, 8_192, 0, 16, 16]);
     }
 
     #[test]

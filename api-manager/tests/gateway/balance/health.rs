@@ -11,6 +11,7 @@ use http::Response;
 use tokio::time::sleep;
 
 use super::{balanced, eventually};
+use crate::gateway::api;
 use crate::gateway::backend::{Backend, full};
 
 /// Answers health checks as told, and everything else well.
@@ -56,6 +57,31 @@ async fn health_checks_take_a_backend_out_and_bring_it_back() {
     is_well.store(true, Ordering::SeqCst);
     eventually("it is found well", || condition() == Condition::Healthy).await;
     assert_eq!(answers().await, 2);
+}
+
+#[tokio::test]
+async fn backends_of_others_that_let_one_wait_do_not_hold_up_a_check() {
+    let silent = Backend::talking(async |stream| {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let moody = moody(&Arc::default()).await;
+    let (world, pets, _) = balanced(&[&moody.url], |_| ()).await;
+    for n in 0..14 {
+        let mut theirs = api(&format!("theirs{n}"), "");
+        let url = |n: usize| format!("{}/{n}", silent.url).as_str().into();
+        theirs.definition.backends.production = (0..10).map(url).collect();
+        theirs.definition.backends.health_check =
+            Some(HealthCheck { interval_seconds: 1, timeout_seconds: 60, ..HealthCheck::at("/".to_owned()) });
+        world.publishes(theirs).await;
+    }
+    eventually("all are being asked", || silent.hits() >= 14 * 8).await;
+
+    let pets = world.replaces(&pets, checked).await;
+
+    eventually("it is found ill", || world.report(&pets, &moody.url).condition == Condition::Unhealthy).await;
+    assert_eq!(silent.hits(), 14 * 8, "no API holds more than eight");
 }
 
 #[tokio::test]
