@@ -21,7 +21,7 @@ use shared_claims::signature::{KeyKind, PrivateKey};
 
 pub use hello::{Hello, serve};
 pub use inserts::Inserts;
-pub use postgres::Postgres;
+pub use postgres::{Commit, Postgres};
 
 /// About as long as the signed part of a token.
 const MESSAGE: [u8; 400] = [b'x'; 400];

@@ -7,6 +7,8 @@ mod message;
 mod once;
 mod wrk;
 
+#[cfg(test)]
+pub(crate) use generator::tests::{HELLO, server};
 pub use generator::{Flow, Opened, Pace};
 pub use message::{get, post_form};
 pub use once::each_once;

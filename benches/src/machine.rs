@@ -86,8 +86,15 @@ fn version(text: &str) -> String {
 fn commit(root: &Path) -> String {
     let git = |args: &[&str]| said(Command::new("git").current_dir(root).args(args));
     // Results and what is rendered of them change with every run.
-    let changed =
-        git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!benches", ":!BENCHMARKS.md"]);
+    let changed = git(&[
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        ".",
+        ":!benches/results",
+        ":!BENCHMARKS.md",
+    ]);
     let mark = if changed.is_empty() { "" } else { "+" };
     format!("{}{mark}", git(&["rev-parse", "--short=10", "HEAD"]))
 }

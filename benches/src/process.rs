@@ -34,12 +34,6 @@ impl Process {
         Self { child, name: name.to_owned(), log }
     }
 
-    /// What it is called here.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -51,12 +51,13 @@ fn findings(name: &str) -> String {
 fn page(sections: &[Section]) -> String {
     let mut page = String::from(
         "# Benchmarks\n\n\
-         Written by `cargo compare`; do not edit. Words that are kept by hand are in `benches/findings`, every sample is in\n\
-         `benches/results`. Contenders take turns (A B C, A B C, …) over loopback on one machine, and in short turns where\n\
+         Written by `cargo compare`; do not edit. Words that are kept by hand are in `benches/findings`, every sample of a\n\
+         contender is in `benches/results`. Contenders take turns (A B C, A B C, …) over loopback on one machine, and in short turns where\n\
          it is said (parts of a second, there and back: A B C, C B A, …); a ratio is the median over the\n\
          rounds of ours to the peer's in the same round, with the least and the greatest beside it. CPU is what the kernel\n\
          accounts to the contender's processes, user and system, divided by the answers; load generator and backend are\n\
-         processes of their own. Resident memory of nginx is that of master and worker. Latencies are those of the load\n\
+         processes of their own. Resident memory of nginx is that of master and worker, with\n\
+         the pages that both share counted twice. Latencies are those of the load\n\
          generator; on a machine this small it waits for a core too.\n\n",
     );
     page.push_str("## Targets\n\n| scenario | target | measured | met |\n| --- | --- | --- | --- |\n");
@@ -83,7 +84,7 @@ fn met(verdict: &Verdict) -> &'static str {
     match verdict.met {
         Some(true) => "yes",
         Some(false) => "**no**",
-        None => "not measured",
+        None => "cannot be told",
     }
 }
 
@@ -102,7 +103,7 @@ fn section_of(page: &mut String, name: &str, outcome: &Outcome, findings: &str) 
             match verdict.met {
                 Some(true) => "met",
                 Some(false) => "**missed**",
-                None => "not measured",
+                None => "cannot be told",
             }
         );
     }
@@ -123,7 +124,7 @@ fn circumstances(name: &str, of: &Circumstances) -> String {
     let versions: Vec<String> =
         of.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
-        "`cargo compare {name}`, {} rounds of {} s, {} at commit {}; {}, {} cores, {} GiB, Linux {}, {}, load average {} when \
+        "`cargo compare {name} --rounds {} --seconds {}`, {} at commit {}; {}, {} cores, {} GiB, Linux {}, {}, load average {} when \
          it began; {}.",
         of.rounds,
         of.seconds,

@@ -82,12 +82,6 @@ impl Comparison {
         }
     }
 
-    /// Whether a contender of that name took part.
-    #[must_use]
-    pub fn has(&self, contender: &str) -> bool {
-        self.contenders.iter().any(|(name, _)| name == contender)
-    }
-
     /// A figure of a contender, round by round; empty where it took no part.
     #[must_use]
     pub fn figures(&self, contender: &str, figure: fn(&Sample) -> f64) -> Vec<f64> {
@@ -174,7 +168,6 @@ mod tests {
         assert_eq!(comparison.ratio("ours", "theirs", |s| s.cpu).median, 0.9);
         assert_eq!(comparison.median("ours", Sample::rate), 500.0);
         assert!(comparison.ratio("ours", "nobody", |s| s.cpu).median.is_nan());
-        assert!(comparison.has("ours") && !comparison.has("nobody"));
     }
 
     #[test]

@@ -153,12 +153,6 @@ impl Server {
         began.elapsed()
     }
 
-    /// Changes a setting for the next start.
-    pub fn set(&mut self, key: &str, value: &str) {
-        let prefix = if self.binary == "api-manager" { "API_MANAGER" } else { "IDENTITY_SERVER" };
-        self.settings.push((format!("{prefix}_{key}"), value.to_owned()));
-    }
-
     /// How often its gateway asked its database so far; not a number where it does not say.
     pub async fn lookups(&self) -> f64 {
         let metrics = Http::new().send(Call::get(format!("{}/metrics", self.rest))).await.expect(200).text();

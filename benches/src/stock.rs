@@ -19,17 +19,12 @@ pub use over::tokens_that_are_over;
 /// Rows of one transaction.
 const BATCH: usize = 20_000;
 
-/// Writes `count` grants like that of `token`, each with a token and an assertion of its own, changed as `change` says; the
-/// plain tokens. The server has to be stopped.
+/// Writes `count` grants like that of `token`, each with a token and an assertion of its own; the plain
+/// tokens. The server has to be stopped.
 ///
 /// # Panics
 /// The token is unknown, or the database fails.
-pub async fn tokens(
-    server: &Server,
-    token: &str,
-    count: usize,
-    change: impl Fn(&mut Grant) + Clone + Send + 'static,
-) -> Vec<String> {
+pub async fn tokens(server: &Server, token: &str, count: usize) -> Vec<String> {
     let database = open(server);
     let digest = Digest::of(token.as_bytes());
     let found = database.read(move |connection| grants::find_by_access_digest(connection, &digest)).await;
@@ -40,13 +35,8 @@ pub async fn tokens(
     tokens.sort_by_cached_key(|token| *token.digest().as_bytes());
     for batch in tokens.chunks(BATCH) {
         let grants: Vec<Grant> = batch.iter().map(|token| like(&template, token)).collect();
-        let change = change.clone();
-        let written = database.write(move |connection| {
-            grants.into_iter().try_for_each(|mut grant| {
-                change(&mut grant);
-                grants::insert(connection, &grant)
-            })
-        });
+        let written = database
+            .write(move |connection| grants.iter().try_for_each(|grant| grants::insert(connection, grant)));
         written.await.expect("grants can be written");
     }
     tokens.iter().map(|token| token.expose().to_owned()).collect()

@@ -80,3 +80,53 @@ impl Side<'_> {
         sample
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::load::{HELLO, Pace, get, server};
+    use crate::process::Process;
+
+    #[tokio::test]
+    async fn turns_are_there_and_back_and_samples_in_the_order_of_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let idle = || Process::start("sleep", Command::new("sleep").arg("60"), folder.path());
+        let (first, second) = (idle(), idle());
+        let origins = [(); 2].map(|()| server(HELLO, Duration::ZERO));
+        let [one, two] = &origins;
+        let contenders = [
+            Contender { name: "a", process: &first, origin: one },
+            Contender { name: "b", process: &second, origin: two },
+        ];
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let load = |one: &Contender<'_>| {
+            let (asked, name) = (Arc::clone(&asked), one.name.to_owned());
+            // The second asking of each turn ends it.
+            let turn = move |_| {
+                let mut asked = asked.lock().unwrap();
+                asked.push(name.clone());
+                let times = asked.iter().filter(|other| **other == name).count();
+                (times % 2 == 1).then(|| get("/", "x", "t"))
+            };
+            Flow::new(Pace::FlatOut, turn).on(one.origin).connections(1)
+        };
+        let mut turns = Turns::open(("test", Duration::from_secs(10)), &contenders, load).await;
+        turns.next().await;
+        turns.next().await;
+        turns.next().await;
+        let mut comparison = Comparison::new("test");
+        turns.samples(1, &mut comparison);
+
+        // Those that do not count, then three.
+        assert_eq!(asked.lock().unwrap().concat(), "aabb aabb bbaa aabb".replace(' ', ""));
+        let answers: Vec<(&str, u64)> = comparison
+            .contenders
+            .iter()
+            .map(|(name, samples)| (name.as_str(), samples.iter().map(|sample| sample.requests).sum()))
+            .collect();
+        assert_eq!(answers, [("a", 3), ("b", 3)]);
+    }
+}

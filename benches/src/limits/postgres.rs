@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use crate::process::{Process, free_addresses};
 use crate::run::{Run, workspace};
 
-/// The two rows of an exchange, as `pgbench` writes them.
-const COMMIT: &str = "BEGIN;
+/// The two rows of an exchange, as `pgbench` writes them: in a transaction of two statements.
+const TWO: &str = "BEGIN;
 INSERT INTO grants (id, access_digest, consumer_key, application_id, key_type, subject, issuer, identity_provider_id,
     key_thumbprint, assertion_jti, assertion_digest, scopes, issued_at, expires_at, family)
 SELECT id, sha256(id::bytea), 'f8d0b3a67c7b4b0e9c3fd8a0e1d2c3b4', '01933333-0000-7000-8000-000000000000', 'production',
@@ -22,6 +22,36 @@ SELECT 'https://idp.example', sha256(gen_random_uuid()::text::bytea), 4102444800
 COMMIT;
 ";
 
+/// The same in one statement, which takes one round trip, as an exchange does.
+const ONE: &str = "WITH fresh AS (SELECT gen_random_uuid()::text AS id),
+used AS (INSERT INTO used_assertions (issuer, replay_key, expires_at)
+    SELECT 'https://idp.example', sha256(id::bytea), 4102444800 FROM fresh)
+INSERT INTO grants (id, access_digest, consumer_key, application_id, key_type, subject, issuer, identity_provider_id,
+    key_thumbprint, assertion_jti, assertion_digest, scopes, issued_at, expires_at, family)
+SELECT id, sha256(id::bytea), 'f8d0b3a67c7b4b0e9c3fd8a0e1d2c3b4', '01933333-0000-7000-8000-000000000000', 'production',
+    'person-' || right(id, 4), 'https://idp.example', '01933333-0000-7000-8000-000000000001',
+    'mJ0aOPfBWJ0N2Z4Sz1R4OWnQAwHkbk1SvcQrGxJmB2s', id, sha256(id::bytea), 'default', 1, 4102444800, id
+FROM fresh;
+";
+
+/// How `pgbench` commits the two rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Commit {
+    /// By two statements between `BEGIN` and `COMMIT`.
+    OfTwoStatements,
+    /// By one statement that commits itself.
+    OfOneStatement,
+}
+
+impl Commit {
+    fn file(self) -> &'static str {
+        match self {
+            Self::OfTwoStatements => "two-statements.sql",
+            Self::OfOneStatement => "one-statement.sql",
+        }
+    }
+}
+
 /// The server. It ends, and its files go, when this is dropped.
 #[derive(Debug)]
 pub struct Postgres {
@@ -31,7 +61,7 @@ pub struct Postgres {
     pub connections: u32,
     port: u16,
     programs: PathBuf,
-    script: PathBuf,
+    scripts: PathBuf,
     _folder: TempDir,
 }
 
@@ -73,9 +103,11 @@ impl Postgres {
         }
         let mut process = Process::start("postgres", &mut command, run.work());
         process.listens(address).await;
-        let script = run.file("exchange.sql", COMMIT);
+        run.file(Commit::OfTwoStatements.file(), TWO);
+        run.file(Commit::OfOneStatement.file(), ONE);
+        let scripts = run.work().to_owned();
         let mut postgres =
-            Self { process, connections, port: address.port(), programs, script, _folder: folder };
+            Self { process, connections, port: address.port(), programs, scripts, _folder: folder };
         postgres.is_ready().await;
         Ok(postgres)
     }
@@ -86,10 +118,18 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// The command that measures commits.
+    /// The command that measures commits for so many seconds.
     #[must_use]
-    pub fn command(&self) -> String {
-        format!("pgbench -n -M prepared -c {0} -j 1 -f $WORK/exchange.sql", self.connections)
+    pub fn command(&self, commit: Commit, seconds: u64) -> String {
+        format!("pgbench -n -M prepared -c {} -j 1 -T {seconds} -f $WORK/{}", self.connections, commit.file())
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let said = Command::new(self.programs.join("postgres")).arg("--version").output();
+        let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        said.unwrap_or_default()
     }
 
     /// Commits of two rows for so many seconds on the schema that is there: CPU microseconds each, of the database and of
@@ -97,13 +137,21 @@ impl Postgres {
     ///
     /// # Panics
     /// `pgbench` says nothing that can be read.
-    pub async fn commits(&self, run: &Run, seconds: u64) -> (f64, f64) {
+    pub async fn commits(&self, run: &Run, commit: Commit, seconds: u64) -> (f64, f64) {
         let before = self.process.cpu_with_ended();
         let mut command = Command::new(self.programs.join("pgbench"));
         let port = self.port.to_string();
         let (clients, seconds) = (self.connections.to_string(), seconds.to_string());
         command.args(["-n", "-M", "prepared", "-j", "1", "-c", &clients, "-T", &seconds, "-f"]);
-        command.arg(&self.script).args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "postgres"]);
+        command.arg(self.scripts.join(commit.file())).args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "postgres",
+        ]);
         let pgbench = Process::start("pgbench", &mut command, run.work());
         let spent = pgbench.ends().await + self.process.cpu_with_ended().saturating_sub(before);
         let said = pgbench.log();

@@ -241,7 +241,7 @@ impl Seen {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::Mutex;
@@ -256,7 +256,7 @@ mod tests {
     }
 
     /// Answers every request of every connection with this, after sleeping that long.
-    fn server(text: &'static str, delay: Duration) -> String {
+    pub(crate) fn server(text: &'static str, delay: Duration) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    pub(crate) const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
     #[tokio::test]
     async fn a_rate_is_kept() {

@@ -1,5 +1,4 @@
--- The load of a scenario. Arguments: a file of tokens, "random" for UUIDs that nobody issued, or "none"; and a file of
--- paths. Each request takes one of either at random.
+-- The load of a scenario. Arguments: a file of tokens, or "random" for UUIDs that nobody issued; and a file of paths. Each request takes one of either at random.
 
 local threads = 0
 
@@ -22,21 +21,17 @@ local random, format = math.random, string.format
 function init(args)
   math.randomseed(seed + os.time())
   paths = lines(args[2])
-  if args[1] == "random" or args[1] == "none" then
+  if args[1] == "random" then
     tokens = args[1]
   else
     tokens = lines(args[1])
   end
   -- Where they are few, requests are made once; millions would not fit into memory.
-  if tokens ~= "random" and (tokens == "none" and #paths or #tokens * #paths) <= 20000 then
+  if tokens ~= "random" and #tokens * #paths <= 20000 then
     made = {}
     for _, path in ipairs(paths) do
-      if tokens == "none" then
-        made[#made + 1] = wrk.format("GET", path)
-      else
-        for _, token in ipairs(tokens) do
-          made[#made + 1] = wrk.format("GET", path, { Authorization = "Bearer " .. token, Host = wrk.headers["Host"] })
-        end
+      for _, token in ipairs(tokens) do
+        made[#made + 1] = wrk.format("GET", path, { Authorization = "Bearer " .. token, Host = wrk.headers["Host"] })
       end
     end
   end
@@ -48,9 +43,7 @@ function request()
   end
   local path = paths[random(#paths)]
   local token
-  if tokens == "none" then
-    return "GET " .. path .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
-  elseif tokens == "random" then
+  if tokens == "random" then
     token = format("%08x-%04x-%04x-%04x-%06x%06x", random(0, 0x7fffffff), random(0, 0xffff), random(0, 0xffff),
       random(0, 0xffff), random(0, 0xffffff), random(0, 0xffffff))
   else

@@ -25,8 +25,6 @@ pub struct Wrk {
 /// What the requests of a load carry as Bearer tokens.
 #[derive(Clone, Copy, Debug)]
 pub enum Tokens<'a> {
-    /// Nothing.
-    None,
     /// A UUID that nobody issued, another one each time.
     Random,
     /// Any of these.
@@ -41,7 +39,6 @@ impl Wrk {
         let script = run.file("wrk.lua", include_str!("wrk.lua"));
         let paths = run.file(&format!("{name}-paths"), paths.join("\n"));
         let tokens = match tokens {
-            Tokens::None => "none".to_owned(),
             Tokens::Random => "random".to_owned(),
             Tokens::Of(tokens) => {
                 run.file(&format!("{name}-tokens"), tokens.join("\n")).to_string_lossy().into_owned()

@@ -22,7 +22,7 @@ const OURS: &str = "Countersign";
 const HELLO: &str = "actix-web hello";
 const HELLO_TLS: &str = "actix-web hello, TLS";
 /// More exchanges a second than any run reached.
-const MOST: usize = 12_000;
+pub(super) const MOST: usize = 12_000;
 /// The size of the groups that commits are compared in; what 64 clients come to is about that.
 const GROUP: usize = 16;
 const PATH: &str = "/oauth2/token";
@@ -35,8 +35,8 @@ pub async fn run(run: &Run) -> Outcome {
         "The exchange",
         "jwt-bearer at the API manager: 64 clients over keep-alive TLS 1.3, each request with an RS256 assertion of its own
          that was signed before; SQLite on disk (`synchronous = FULL`), as many workers as cores, the load generator on the
-         same cores. All turns are of a tenth of a second, there and back, for what drifts on a shared machine drifts within a
-         second. The limits have theirs beside it: an RS256 verification with a parsed key, the two rows of an exchange
+         same cores. The servers' turns are of a tenth of a second, there and back, for what drifts on a shared machine drifts
+         within a second. The limits have theirs after each of these: an RS256 verification with a parsed key, the two rows of an exchange
          by the same statements on the same schema in durable commits of 16 and of one, and an actix-web server in a process of
          its own that reads the same form and answers `hello`.",
     );

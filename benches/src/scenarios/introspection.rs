@@ -36,6 +36,14 @@ pub async fn run(run: &Run) -> Outcome {
     let jwt = Http::new().send(call.form(&[("grant_type", "client_credentials")])).await.token();
     let of_identity = post_form("/oauth2/introspect", "localhost", (&id, &secret), &format!("token={jwt}"));
 
+    let asks = async |origin: &str, (id, secret): (&str, &str), token: &str| {
+        let call = Call::post(format!("{origin}/oauth2/introspect")).basic(id, secret);
+        let answer = Http::new().send(call.form(&[("token", token)])).await.expect(200).json();
+        assert_eq!(answer.get("active"), Some(&true.into()), "{origin}: what is asked about is not active");
+    };
+    asks(&manager.rest, application, &token).await;
+    asks(&identity.rest, (&id, &secret), &jwt).await;
+
     let both = [(MANAGER, &manager, of_manager), (IDENTITY, &identity, of_identity)];
     let mut comparison = Comparison::new("32 connections, flat out");
     for round in 0..=run.rounds {
@@ -49,6 +57,8 @@ pub async fn run(run: &Run) -> Outcome {
         }
         eprintln!("introspection: round {round} done");
     }
+    asks(&manager.rest, application, &token).await;
+    asks(&identity.rest, (&id, &secret), &jwt).await;
     for (name, ..) in &both {
         let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
         let rate = 1e6 / comparison.median(name, cpu);

@@ -20,6 +20,7 @@ use crate::tenant::Tenant;
 
 const SIGN_INS: &str = "password grants, flat out";
 const AT_REST: &str = "exchanges, 200/s, at rest";
+const STORM: &str = "password grants, the storm beside them";
 const IN_STORM: &str = "exchanges, 200/s, during the storm";
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -59,6 +60,8 @@ pub async fn run(run: &Run) -> Outcome {
         comparison.add(IN_STORM, run.sample(manager.process(), Load::Flow(exchanges.clone())).await);
         let storm = storm.await.expect("the storm does not panic");
         eprintln!("password: round {round}: {:.0} sign-ins/s in the storm", storm.rate());
+        // Whose CPU time it was cannot be told: the storm began before the exchanges.
+        comparison.add(STORM, Sample { cpu: f64::NAN, resident: identity.process().resident_mib(), ..storm });
     }
 
     let (rates, cpus): (Vec<f64>, Vec<f64>) = bare.into_iter().unzip();
@@ -70,14 +73,20 @@ pub async fn run(run: &Run) -> Outcome {
     );
     let each: Vec<f64> =
         comparison.figures(SIGN_INS, |sample| sample.cpu).iter().map(|cpu| cpu / 1e3).collect();
-    outcome.verdict("CPU of bare Argon2 / CPU of a sign-in", Ratio::of(&cpus, &each).to_string(), None);
+    let cpu = Ratio::of(&cpus, &each);
+    outcome.verdict(
+        "CPU of bare Argon2 at least 0.95 of a sign-in's",
+        cpu.to_string(),
+        Some(cpu.median >= 0.95),
+    );
     let p99 = comparison.median(IN_STORM, |sample| sample.p99);
     outcome.verdict(
         "p99 of exchanges during the storm under 20 ms",
         format!("{p99:.1} ms"),
         Some(p99 < 20.0),
     );
-    let failures: u64 = [SIGN_INS, AT_REST, IN_STORM].iter().map(|name| comparison.failures(name)).sum();
+    let failures: u64 =
+        [SIGN_INS, AT_REST, IN_STORM, STORM].iter().map(|name| comparison.failures(name)).sum();
     outcome.verdict("no request failed", failures.to_string(), Some(failures == 0));
     let mut table =
         Table::new("Bare Argon2id, medians over the rounds", &["threads", "hashes/s", "CPU ms each"]);

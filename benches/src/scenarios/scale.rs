@@ -86,7 +86,7 @@ async fn with_tokens(run: &Run, backend: &Backend, name: &str, count: usize) -> 
     let template = tenant.token().await;
     server.stops();
     eprintln!("{name}: writing {count} grants");
-    let tokens = stock::tokens(&server, &template, count, |_| {}).await;
+    let tokens = stock::tokens(&server, &template, count).await;
     let took = server.starts().await;
     eprintln!("{name}: ready in {} ms", took.as_millis());
     (server, tokens)
@@ -104,7 +104,7 @@ pub(super) async fn with_apis(
     server.stops();
     eprintln!("{name}: writing {APIS} APIs");
     let contexts = stock::apis(&server, &tenant.api.id, APIS - 1).await;
-    let tokens = stock::tokens(&server, &template, FEW, |_| {}).await;
+    let tokens = stock::tokens(&server, &template, FEW).await;
     let took = server.starts().await;
     eprintln!("{name}: ready in {} ms", took.as_millis());
     let paths = contexts.iter().map(|context| format!("/{context}/1.0/thing"));

@@ -32,7 +32,7 @@ pub async fn run(run: &Run) -> Outcome {
     eprintln!("startup: writing {APIS} APIs, {APPLICATIONS} applications, {TOKENS} grants");
     let _ = stock::apis(&server, &tenant.api.id, APIS - 1).await;
     stock::applications(&server, &tenant.application.id, APPLICATIONS - 1).await;
-    let _ = stock::tokens(&server, &template, TOKENS, |_| {}).await;
+    let _ = stock::tokens(&server, &template, TOKENS).await;
 
     let mut table = Table::new("Starts", &["round", "ready after ms", "CPU ms", "resident MiB"]);
     let mut times = Vec::new();

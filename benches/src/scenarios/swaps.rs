@@ -28,7 +28,7 @@ pub async fn run(run: &Run) -> Outcome {
     let mut outcome = Outcome::new(
         "Route table swaps",
         "5,000 published APIs, 10,000 tokens, one worker; a third of what it can answer is offered evenly (open loop, latency from
-         the moment at which a request was meant to be sent), at rest and while one API after the other is replaced by REST
+         the moment at which a request was meant to be sent), at rest and while a hundred of the APIs are replaced in turn by REST
          (`PUT`), one each 50 ms whether or not the last one was answered. Each change is answered when the gateway acts on it.",
     );
     let backend = Backend::start(run).await;
@@ -67,7 +67,7 @@ pub async fn run(run: &Run) -> Outcome {
     let refused: usize = changes.iter().map(|changes| changes.refused).sum();
     let fast = rate >= 19.0 && refused == 0;
     outcome.verdict(
-        "20 changes a second are taken and acted on",
+        "20 changes a second are taken and acted on (19 at least)",
         format!("{rate:.1}/s in the slowest round, {refused} refused"),
         Some(fast),
     );

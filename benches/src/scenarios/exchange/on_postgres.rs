@@ -6,10 +6,11 @@ use std::time::Duration;
 use e2e::idp::KeyKind;
 
 use super::{MOST, exchanges, form_again, verifies};
-use crate::limits::{Hello, Postgres, Verifications};
+use crate::limits::{Commit, Hello, Postgres, Verifications};
 use crate::load::Load;
 use crate::outcome::{Outcome, Table};
 use crate::run::Run;
+use crate::sample::{Comparison, Sample};
 use crate::server::Server;
 use crate::statistics::{Ratio, median};
 use crate::tenant::Tenant;
@@ -17,13 +18,15 @@ use crate::tenant::Tenant;
 /// How long the limit is measured in a round.
 const VERIFYING: Duration = Duration::from_millis(700);
 
-/// One round's figures; CPU in microseconds each.
+const OURS: &str = "Countersign, with its database";
+
+/// What was measured beside us in one round; CPU in microseconds each.
 struct Round {
-    ours: f64,
-    rate: f64,
-    limit: f64,
-    commit: f64,
-    commits: f64,
+    verify: f64,
+    hello: f64,
+    /// CPU and commits a second.
+    two_statements: (f64, f64),
+    one_statement: (f64, f64),
 }
 
 /// Adds verdicts and a table to the outcome of the exchange.
@@ -40,45 +43,60 @@ pub(super) async fn compare(run: &Run, postgres: Postgres, hello: &Hello, outcom
 
     let _ = Load::Flow(flow.clone()).seconds(2).run().await;
     let verifications = Arc::new(Verifications::new());
-    let (mut rounds, mut failures) = (Vec::new(), 0);
+    let mut comparison =
+        Comparison::new(format!("64 clients, {}, {connections} connections, fsync on", postgres.version()));
+    let mut rounds = Vec::new();
     for round in 1..=run.rounds {
         let before = postgres.process.cpu_with_ended();
-        let sample = run.sample(server.process(), Load::Flow(flow.clone())).await;
+        let mut sample = run.sample(server.process(), Load::Flow(flow.clone())).await;
         let spent = postgres.process.cpu_with_ended().saturating_sub(before);
-        #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
-        let ours = sample.cpu + spent.as_secs_f64() * 1e6 / sample.requests as f64;
-        failures += sample.failures;
-        let (commit, commits) = postgres.commits(run, run.seconds).await;
+        sample.cpu += sample.each(spent);
+        sample.shows("exchange on PostgreSQL", round, OURS);
+        comparison.add(OURS, sample);
+        // What is compared with us has its turn on either side of the others.
+        let mut commits = [Commit::OfTwoStatements, Commit::OfOneStatement];
+        if round % 2 == 0 {
+            commits.reverse();
+        }
+        let first = postgres.commits(run, commits[0], run.seconds).await;
         let hello = run.sample(&hello.process, Load::Flow(again.clone())).await.cpu;
         let verify = verifies(&verifications, VERIFYING).await.each();
-        eprintln!(
-            "exchange on PostgreSQL: round {round}: {ours:.0} µs, {:.0}/s, {commits:.0} commits/s",
-            sample.rate()
-        );
-        rounds.push(Round { ours, rate: sample.rate(), limit: verify + commit + hello, commit, commits });
+        let second = postgres.commits(run, commits[1], run.seconds).await;
+        let (two_statements, one_statement) = if round % 2 == 0 { (second, first) } else { (first, second) };
+        eprintln!("exchange on PostgreSQL: round {round}: pgbench {two_statements:.0?}, {one_statement:.0?}");
+        rounds.push(Round { verify, hello, two_statements, one_statement });
     }
 
     let all = |of: fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
-    let (ours, limit) = (all(|round| round.ours), all(|round| round.limit));
-    outcome.at_most(
-        "PostgreSQL: CPU, the database's included, at most 1.5 × (verify + commit of pgbench + hello over TLS)",
-        Ratio::of(&ours, &limit),
-        1.5,
-    );
+    let cpu: fn(&Sample) -> f64 = |sample| sample.cpu;
+    let ours = comparison.figures(OURS, cpu);
+    for (statements, limit) in [
+        ("two statements", all(|round| round.verify + round.hello + round.two_statements.0)),
+        ("one statement", all(|round| round.verify + round.hello + round.one_statement.0)),
+    ] {
+        outcome.at_most(
+            &format!(
+                "PostgreSQL: CPU, the database's included, at most 1.5 × (verify + commit of {statements} by pgbench + \
+                 hello over TLS)"
+            ),
+            Ratio::of(&ours, &limit),
+            1.5,
+        );
+    }
+    let failures = comparison.failures(OURS);
     outcome.verdict("PostgreSQL: no request failed", failures.to_string(), Some(failures == 0));
-    outcome.command(postgres.command());
     let mut table = Table::new(
-        format!("PostgreSQL, {connections} connections, fsync on, medians over the rounds"),
+        "Two rows by pgbench; CPU of it and of the database, medians over the rounds",
         &["", "CPU µs each", "a second"],
     );
-    let row = |name: &str, cpu: Vec<f64>, rate: Vec<f64>| {
-        [name.to_owned(), format!("{:.1}", median(&cpu)), format!("{:.0}", median(&rate))]
+    let mut row = |name: &str, cpu: Vec<f64>, rate: Vec<f64>| {
+        table.row(&[name.to_owned(), format!("{:.1}", median(&cpu)), format!("{:.0}", median(&rate))]);
     };
-    table.row(&row("exchange, server and database", ours, all(|round| round.rate)));
-    table.row(&row(
-        "two rows by pgbench, pgbench and database",
-        all(|round| round.commit),
-        all(|round| round.commits),
-    ));
+    row("two statements", all(|round| round.two_statements.0), all(|round| round.two_statements.1));
+    row("one statement", all(|round| round.one_statement.0), all(|round| round.one_statement.1));
+    for commit in [Commit::OfTwoStatements, Commit::OfOneStatement] {
+        outcome.command(postgres.command(commit, run.seconds));
+    }
+    outcome.comparisons.push(comparison);
     outcome.tables.push(table);
 }
