@@ -10,6 +10,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use shared_claims::secret::{Secret, random};
 use tokio::sync::oneshot;
 
+use crate::memory::in_huge_pages;
 use queue::{Full, Queue, Work};
 
 /// OWASP's Argon2id cost: 19 MiB of memory, two passes, one lane.
@@ -164,8 +165,9 @@ fn digest(
 ) -> Option<Output> {
     let blocks = argon2.params().block_count();
     if memory.len() < blocks {
-        // Allocated anew, not grown: what it held is of no use.
-        *memory = vec![Block::default(); blocks];
+        // Allocated anew, not grown: what it held is of no use. Blocks are read all over it, so that with small pages the processor
+        // looks for nearly each of them anew.
+        *memory = in_huge_pages(|| vec![Block::default(); blocks]);
     }
     let mut buffer = [0; Output::MAX_LENGTH];
     let output = buffer.get_mut(..length)?;
