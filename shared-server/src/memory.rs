@@ -40,7 +40,7 @@ impl Pages {
     }
 
     fn grow(&mut self) {
-        if std::mem::take(&mut self.may_grow) && self.users == 0 {
+        if std::mem::take(&mut self.may_grow) {
             set_disabled(false);
         }
     }

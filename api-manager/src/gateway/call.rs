@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The head of its answer is there: who has asked for it is still to hear all of it.
+    /// The head of its answer is there; what was in flight until now goes on with the answer.
     #[must_use]
     pub fn is_answered(&mut self) -> Option<InFlight> {
         let mut in_flight = self.in_flight.take();

@@ -51,13 +51,11 @@ fn weighted(url: &str, weight: u8) -> domain::Backend {
 
 /// An API with these backends, a world, and a token for it.
 async fn balanced(urls: &[&str], change: impl FnOnce(&mut domain::Backends)) -> (World, Api, String) {
-    let world = World::start().await;
-    let mut pets = api("pets", urls[0]);
-    pets.definition.backends.production = urls.iter().map(|url| (*url).into()).collect();
-    change(&mut pets.definition.backends);
-    let pets = world.publishes(pets).await;
-    let token = world.subscribed(&pets).await;
-    (world, pets, token)
+    World::with_pets_as(urls[0], |pets| {
+        pets.backends.production = urls.iter().map(|url| (*url).into()).collect();
+        change(&mut pets.backends);
+    })
+    .await
 }
 
 impl World {

@@ -152,8 +152,15 @@ impl World {
 
     /// A world with one API at `/pets/1.0` that goes to `backend`, and a token of a subscribed application.
     pub async fn with_pets(backend: &str) -> (Self, Api, String) {
+        Self::with_pets_as(backend, |_| ()).await
+    }
+
+    /// The same with the API changed before it is published.
+    pub async fn with_pets_as(backend: &str, change: impl FnOnce(&mut Definition)) -> (Self, Api, String) {
         let world = Self::start().await;
-        let pets = world.publishes(api("pets", backend)).await;
+        let mut pets = api("pets", backend);
+        change(&mut pets.definition);
+        let pets = world.publishes(pets).await;
         let token = world.subscribed(&pets).await;
         (world, pets, token)
     }

@@ -301,11 +301,7 @@ async fn a_call_that_is_cut_when_the_gateway_stops_is_counted() {
 #[tokio::test]
 async fn bytes_of_a_body_are_counted_whoever_answers() {
     let backend = silent().await;
-    let world = World::start().await;
-    let mut pets = api("pets", &backend.url);
-    pets.definition.timeouts.first_byte = 100;
-    let pets = world.publishes(pets).await;
-    let token = world.subscribed(&pets).await;
+    let (world, _, token) = World::with_pets_as(&backend.url, |pets| pets.timeouts.first_byte = 100).await;
     let post = world.request(Method::POST, "/pets/1.0/", &token);
 
     let answer = world.sends(post.map(|_| Full::from(Bytes::from(vec![b'x'; 1_000])))).await;

@@ -265,11 +265,7 @@ async fn where_one_side_goes_away_the_other_hears_of_it() {
 #[tokio::test]
 async fn a_silent_websocket_ends_after_the_apis_idle_time_and_a_talking_one_does_not() {
     let backend = parrot().await;
-    let world = World::start().await;
-    let mut pets = api("pets", &backend.url);
-    pets.definition.timeouts.idle = 700;
-    let pets = world.publishes(pets).await;
-    let token = world.subscribed(&pets).await;
+    let (world, _, token) = World::with_pets_as(&backend.url, |pets| pets.timeouts.idle = 700).await;
 
     let mut socket = world.opens("/pets/1.0/", &token).await;
     for _ in 0..5 {

@@ -1,4 +1,5 @@
--- The load of a scenario. Arguments: a file of tokens, or "random" for UUIDs that nobody issued; and a file of paths. Each request takes one of either at random.
+-- The load of a scenario. Arguments: a file of tokens, or "random" for UUIDs that nobody issued; and a file of paths. Each
+-- request takes one of either at random.
 
 local threads = 0
 

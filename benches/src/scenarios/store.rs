@@ -73,13 +73,12 @@ pub async fn run(run: &Run) -> Outcome {
     let columns = ["seconds", "MiB", "MiB for what is live", "exchanges/s", "CPU µs/exchange"];
     let mut table = Table::new("The sweep", &columns);
     let mut row = |at: String, size: f64, needed: f64, rate: f64, cpu: f64| {
-        let megabytes = [size, needed].map(|size| format!("{size:.0}"));
-        let [size, needed] = megabytes;
-        table.row(&[at, size, needed, format!("{rate:.0}"), format!("{cpu:.0}")]);
+        let [size, needed, rate, cpu] = [size, needed, rate, cpu].map(|figure| format!("{figure:.0}"));
+        table.row(&[at, size, needed, rate, cpu]);
     };
     let (rate, cpu) = (comparison.median(BEFORE, Sample::rate), comparison.median(BEFORE, |s| s.cpu));
     row("before".to_owned(), live, live, rate, cpu);
-    // A server that was just started is no slower for the sweep.
+    // It was just started: that it is slower for that is not the sweep's doing.
     let _ = shop.sells(run, &server).await;
     let (end, needed) = loop {
         let is_swept = began.elapsed() >= FIRST_SWEEP;

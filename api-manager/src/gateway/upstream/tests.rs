@@ -25,6 +25,13 @@ impl Case {
         Self { clock, upstreams, api }
     }
 
+    /// Whose backends are ejected for ten seconds by their first failure.
+    fn ejecting(weights: &[u8]) -> Self {
+        let mut case = Self::of(weights);
+        case.api.definition.backends.ejection = Ejection { failures: 1, seconds: 10 };
+        case
+    }
+
     fn upstream(&self) -> Upstream {
         self.upstreams.compile(&self.api, KeyType::Production)
     }
@@ -76,8 +83,7 @@ fn the_least_busy_gets_the_next_by_its_weight() {
 
 #[test]
 fn all_that_are_ejected_are_used_rather_than_none() {
-    let mut case = Case::of(&[1, 1]);
-    case.api.definition.backends.ejection = Ejection { failures: 1, seconds: 10 };
+    let case = Case::ejecting(&[1, 1]);
     let upstream = case.upstream();
 
     upstream.failed(0);
@@ -88,8 +94,7 @@ fn all_that_are_ejected_are_used_rather_than_none() {
 
 #[test]
 fn an_ejection_ends() {
-    let mut case = Case::of(&[1, 1]);
-    case.api.definition.backends.ejection = Ejection { failures: 1, seconds: 10 };
+    let case = Case::ejecting(&[1, 1]);
     let upstream = case.upstream();
     upstream.failed(0);
     assert_eq!(turns(&upstream, 2), [1, 1]);
@@ -119,8 +124,7 @@ fn where_the_others_are_busy_the_one_that_closed_a_kept_connection_is_asked_agai
 
 #[test]
 fn one_backend_alone_is_never_ejected() {
-    let mut case = Case::of(&[1]);
-    case.api.definition.backends.ejection = Ejection { failures: 1, seconds: 10 };
+    let case = Case::ejecting(&[1]);
     let upstream = case.upstream();
     upstream.failed(0);
     assert!(!upstream.all[0].state.is_ejected(upstream.ticker.now()));

@@ -118,7 +118,7 @@ impl<K: Eq + Hash + Wider> Books<K> {
 }
 
 impl Books<ByLine> {
-    /// Everything, in the order in which it is to be written.
+    /// Everything, by minute and line, so that those are written together that are neighbours in the database.
     pub fn take(&mut self) -> Vec<Count> {
         let mut counts = Vec::with_capacity(self.lines.len());
         self.drain(|(minute, line), totals| counts.push(Count { minute, line, totals }));
