@@ -3,6 +3,7 @@
 //! Reads borrow from a pool. Writes on SQLite go through one thread that joins waiting writes into one durable
 //! commit; on PostgreSQL each is a transaction of its own. Nothing is acknowledged before it is durable.
 
+mod checkpoints;
 mod connection;
 mod error;
 pub mod space;
@@ -139,7 +140,9 @@ impl Database {
     }
 
     /// Runs `work`, which on PostgreSQL is one statement: that is a transaction by itself, and beginning and committing one
-    /// would be two round trips more. On SQLite as [`Database::write`].
+    /// would be two round trips more. On SQLite it has no savepoint of its own, for which each page that it writes would be
+    /// copied: what it refuses it says in its value, having written nothing, and an error undoes all that would have been committed with it,
+    /// which others hear of as [`StorageError::Busy`].
     ///
     /// # Errors
     /// As [`Database::write`].
@@ -151,7 +154,7 @@ impl Database {
     {
         self.0.writes.fetch_add(1, Ordering::Relaxed);
         match &self.0.writer {
-            Some(writer) => writer.write(work).await,
+            Some(writer) => writer.write_bare(work).await,
             None => self.on_connection(work).await,
         }
     }

@@ -24,8 +24,8 @@ const BESIDE_OTHERS: Duration = Duration::from_millis(4);
 const ALONE: Duration = Duration::from_millis(20);
 /// The shortest pause between two batches.
 const BREATH: Duration = Duration::from_millis(2);
-/// How much longer than a batch the pause after it is while others write: all but a thirtieth of the time is theirs.
-const WHILE_OTHERS_WRITE: u32 = 29;
+/// How much longer than a batch the pause after it is while others write: all but a sixtieth of the time is theirs.
+const WHILE_OTHERS_WRITE: u32 = 59;
 /// The same on PostgreSQL, where writers write beside each other and those of other nodes are not seen.
 const WHILE_ANYBODY_MAY: u32 = 3;
 /// How much shorter it is while nobody writes.
@@ -54,25 +54,30 @@ pub async fn sweep(app: &App, now: UnixTime) {
     let old = now.minus(GRACE);
     // Of these there may be millions, as many of the one as of the other: both go in one transaction, so that neither falls
     // behind while the other is swept. Their pages are given back as they become free: see `space`.
-    batches(app, Growing::Yes, move |connection, rows| {
+    batches(app, Growing::Yes, move |connection, rows, others| {
         let assertions = used_assertions::remove_expired(connection, old, rows)?;
         let grants = grants::remove_expired(connection, old, rows)?;
         // A row leaves less than a quarter of a page.
-        space::give_back(connection, rows / 2)?;
+        space::give_back(connection, rows / 2, others != Others::Idle)?;
         Ok(assertions.max(grants))
     })
     .await;
     let moments = (now.minus(FEED), now.minus(JWTS));
-    batches(app, Growing::No, move |connection, rows| revocations::remove_before(connection, moments, rows))
-        .await;
+    batches(app, Growing::No, move |connection, rows, _| {
+        revocations::remove_before(connection, moments, rows)
+    })
+    .await;
     for period in Period::ALL {
         let before = now.minus(period.kept());
-        batches(app, Growing::No, move |connection, rows| {
+        batches(app, Growing::No, move |connection, rows, _| {
             usage_counts::remove_before(connection, period, before, rows)
         })
         .await;
     }
-    batches(app, Growing::No, space::give_back).await;
+    batches(app, Growing::No, |connection, pages, others| {
+        space::give_back(connection, pages, others != Others::Idle)
+    })
+    .await;
 }
 
 /// One transaction of the sweep, and what it was like.
@@ -110,12 +115,12 @@ enum Growing {
 async fn batches(
     app: &App,
     growing: Growing,
-    remove: impl Fn(&mut AnyConnection, i64) -> Result<u64, StorageError> + Copy + Send + 'static,
+    remove: impl Fn(&mut AnyConnection, i64, Others) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) {
     let (mut rows, mut seen, mut since) = (*BATCH.start(), app.database.writes(), Instant::now());
-    let mut ahead = 0.0;
+    let (mut ahead, mut others) = (0.0, Others::Idle);
     loop {
-        let Some(batch) = once(app, rows, remove).await else { return };
+        let Some(batch) = once(app, rows, others, remove).await else { return };
         if i64::try_from(batch.rows).is_ok_and(|removed| removed < rows) {
             return;
         }
@@ -125,8 +130,7 @@ async fn batches(
         if growing == Growing::Yes {
             ahead += lead(batch.rows, written);
         }
-        let others =
-            if app.database.is_postgres() { Others::Unseen } else { others(ahead, written, elapsed) };
+        others = if app.database.is_postgres() { Others::Unseen } else { seen_of(ahead, written, elapsed) };
         (seen, since) = (writes, Instant::now());
         rows = next_size(batch, others);
         tokio::time::sleep(pause(batch, others)).await;
@@ -137,13 +141,14 @@ async fn batches(
 async fn once(
     app: &App,
     rows: i64,
-    remove: impl Fn(&mut AnyConnection, i64) -> Result<u64, StorageError> + Copy + Send + 'static,
+    others: Others,
+    remove: impl Fn(&mut AnyConnection, i64, Others) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) -> Option<Batch> {
     let began = Instant::now();
     let removed = app.database.write(move |connection| {
         let began = Instant::now();
         // Another node that sweeps at this moment removes the same rows: one of them is enough.
-        let rows = if turns::is_ours(connection)? { remove(connection, rows)? } else { 0 };
+        let rows = if turns::is_ours(connection)? { remove(connection, rows, others)? } else { 0 };
         Ok((rows, began.elapsed()))
     });
     let (rows, worked) = removed
@@ -161,7 +166,7 @@ fn lead(removed: u64, written: u32) -> f64 {
     f64::from(u32::try_from(removed).unwrap_or(u32::MAX)) - f64::from(written) * SURPLUS
 }
 
-fn others(ahead: f64, written: u32, elapsed: Duration) -> Others {
+fn seen_of(ahead: f64, written: u32, elapsed: Duration) -> Others {
     match written {
         0 => Others::Idle,
         _ if ahead >= 0.0 => Others::Write,
@@ -204,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn whoever_writes_beside_the_sweep_has_all_but_a_thirtieth_of_the_time() {
-        assert_eq!(pause(batch(100, MS(4)), Others::Write), MS(116));
+    fn whoever_writes_beside_the_sweep_has_all_but_a_sixtieth_of_the_time() {
+        assert_eq!(pause(batch(100, MS(4)), Others::Write), MS(236));
     }
 
     #[test]
@@ -221,12 +226,12 @@ mod tests {
     #[test]
     fn what_was_removed_while_nobody_wrote_is_not_hurried_after_once_somebody_does() {
         let mut ahead = lead(10_000, 0);
-        assert_eq!(others(ahead, 5, MS(10)), Others::Write);
+        assert_eq!(seen_of(ahead, 5, MS(10)), Others::Write);
         ahead += lead(0, 8_000);
-        assert_eq!(others(ahead, 5, MS(10)), Others::Write);
+        assert_eq!(seen_of(ahead, 5, MS(10)), Others::Write);
         ahead += lead(25, 100);
-        assert_eq!(others(ahead, 5, MS(10)), Others::Overtake(500.0));
-        assert_eq!(others(ahead, 0, MS(10)), Others::Idle);
+        assert_eq!(seen_of(ahead, 5, MS(10)), Others::Overtake(500.0));
+        assert_eq!(seen_of(ahead, 0, MS(10)), Others::Idle);
     }
 
     #[test]

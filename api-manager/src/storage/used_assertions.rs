@@ -54,17 +54,18 @@ pub fn remove_expired(
     now: UnixTime,
     batch: i64,
 ) -> Result<u64, StorageError> {
-    let delete = |[end, most]: [&str; 2]| {
+    // Those that came first go first, so that they lie side by side. PostgreSQL's own name for a row does not outlive a change of it.
+    let delete = |[key, end, most]: [&str; 3]| {
         sql_query(format!(
-            "DELETE FROM used_assertions WHERE (issuer, replay_key) IN (SELECT issuer, replay_key \
+            "DELETE FROM used_assertions WHERE ({key}) IN (SELECT {key} \
              FROM used_assertions WHERE expires_at <= {end} ORDER BY expires_at LIMIT {most})"
         ))
         .bind::<BigInt, _>(now.0)
         .bind::<BigInt, _>(batch)
     };
     let removed = match connection {
-        AnyConnection::Sqlite(sqlite) => delete(["?", "?"]).execute(sqlite)?,
-        AnyConnection::Postgres(postgres) => delete(["$1", "$2"]).execute(postgres)?,
+        AnyConnection::Sqlite(sqlite) => delete(["rowid", "?", "?"]).execute(sqlite)?,
+        AnyConnection::Postgres(postgres) => delete(["issuer, replay_key", "$1", "$2"]).execute(postgres)?,
     };
     Ok(u64::try_from(removed).unwrap_or_default())
 }

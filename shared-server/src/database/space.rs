@@ -25,19 +25,27 @@ const MOST: i64 = 8_192;
 /// What `auto_vacuum` says of a file whose pages can be given back a few at a time.
 const INCREMENTAL: i64 = 2;
 
-/// Gives back at most `pages` pages, and says how many. A file that was made by a version before this one keeps its size:
+/// How many times as many may be free while others write: it is their rows that are written to them next.
+const BESIDE_OTHERS: i64 = 4;
+
+/// Gives back at most `pages` pages, and says how many; fewer where others write meanwhile. A file that was made by a version before this one keeps its size:
 /// its free pages are used again.
 ///
 /// # Errors
 /// [`StorageError`].
-pub fn give_back(connection: &mut AnyConnection, pages: i64) -> Result<u64, StorageError> {
+pub fn give_back(
+    connection: &mut AnyConnection,
+    pages: i64,
+    others_write: bool,
+) -> Result<u64, StorageError> {
     let AnyConnection::Sqlite(sqlite) = connection else { return Ok(0) };
     let counted = diesel::sql_query(
         "SELECT freelist_count AS free, page_count AS \"all\", auto_vacuum AS mode \
          FROM pragma_freelist_count, pragma_page_count, pragma_auto_vacuum",
     );
     let Pages { free, all, mode } = counted.get_result(sqlite)?;
-    if mode != INCREMENTAL || free <= SPARE || free <= MOST.min(all / 8) {
+    let spare = MOST.min(all / 8) * if others_write { BESIDE_OTHERS } else { 1 };
+    if mode != INCREMENTAL || free <= SPARE || free <= spare {
         return Ok(0);
     }
     let pages = pages.min(free - SPARE);

@@ -91,6 +91,110 @@ async fn a_panic_in_a_write_is_an_error_and_the_writer_lives_on() {
     assert_eq!(count(&database).await, 1);
 }
 
+/// Writes `before`, `one` and `another` in one commit.
+async fn in_one_group(
+    database: &Database,
+    one: impl Future<Output = Result<usize, StorageError>>,
+    another: impl Future<Output = Result<usize, StorageError>>,
+) -> [Result<usize, StorageError>; 3] {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let before = database.write(move |c| {
+        let _ = wait.recv();
+        sql_query("INSERT INTO t VALUES (100)").execute(c).map_err(StorageError::from)
+    });
+    let go = async move { drop(go) };
+    // Polled in this order: the writer waits with the first while the others are queued.
+    let (before, one, another, ()) = tokio::join!(biased; before, one, another, go);
+    [before, one, another]
+}
+
+fn bare(database: &Database, sql: [&'static str; 2]) -> impl Future<Output = Result<usize, StorageError>> {
+    database.write_in_one_statement(move |c| {
+        let [first, second] = sql.map(sql_query);
+        first.execute(c)?;
+        Ok(second.execute(c)?)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_without_savepoints_are_committed_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    let one = bare(&database, ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"]);
+    let another = execute(&database, "INSERT INTO t VALUES (1)");
+    let ended = in_one_group(&database, one, another).await;
+
+    assert_eq!(ended, [Ok(1), Ok(1), Err(StorageError::Duplicate)]);
+    assert_eq!(count(&database).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_write_without_a_savepoint_is_undone_and_its_neighbours_are_told_to_come_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    let broken = bare(&database, ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1)"]);
+    let good = execute(&database, "INSERT INTO t VALUES (3)");
+    let ended = in_one_group(&database, broken, good).await;
+
+    // The last came after the fault, and so in a commit of its own.
+    assert_eq!(ended, [Err(StorageError::Busy), Err(StorageError::Duplicate), Ok(1)]);
+    assert_eq!(count(&database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_without_a_savepoint_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    let broken = database
+        .write_in_one_statement::<(), StorageError, _>(|c| {
+            sql_query("INSERT INTO t VALUES (1)").execute(c)?;
+            panic!("on purpose")
+        })
+        .await;
+
+    assert!(matches!(broken, Err(StorageError::Fault(_))));
+    assert_eq!(count(&database).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_sqlite_ended_by_itself_costs_no_later_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+
+    // As it does where the disk is full.
+    for sql in ["ROLLBACK", "ROLLBACK; SELECT nonsense"] {
+        let end = move |c: &mut AnyConnection| c.batch_execute(sql).map_err(StorageError::from);
+        let _ = database.write(end).await;
+        let _ = database.write_in_one_statement(end).await;
+    }
+
+    assert_eq!(execute(&database, "INSERT INTO t VALUES (1)").await, Ok(1));
+    assert_eq!(count(&database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_begins_anew_while_somebody_writes_all_the_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    execute(&database, "CREATE TABLE t (filling BLOB) STRICT").await.unwrap();
+    let log = || directory.path().join("test.db-wal").metadata().unwrap().len();
+
+    // Ten times what fits into it.
+    for _ in 0..640 {
+        execute(&database, "INSERT INTO t VALUES (randomblob(262144))").await.unwrap();
+    }
+
+    assert!(log() < 64 << 20, "{} MiB", log() >> 20);
+    assert_eq!(count(&database).await, 640);
+}
+
 #[test]
 fn a_url_without_a_known_scheme_is_refused_without_repeating_it() {
     for bad in ["postgres:oops", "mysql://u:secret@h/d", "file.db", "sqlite://"] {
@@ -135,7 +239,7 @@ async fn what_is_deleted_is_given_back_a_few_pages_at_a_time() {
         });
         counted.await.unwrap().n
     };
-    let give_back = async |most| database.write(move |c| space::give_back(c, most)).await;
+    let give_back = async |most| database.write(move |c| space::give_back(c, most, false)).await;
     let full = pages().await;
 
     assert_eq!(give_back(100).await, Ok(0), "there is nothing to give");

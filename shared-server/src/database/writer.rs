@@ -1,4 +1,5 @@
-//! SQLite's single writer: waiting writes share one durable commit (group commit), each in a savepoint of its own.
+//! SQLite's single writer: waiting writes share one durable commit (group commit), each in a savepoint of its
+//! own but for those that need none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,6 +7,7 @@ use diesel::Connection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoints::Checkpoints;
 use super::connection::establish;
 use super::{AnyConnection, DatabaseUrl, StorageError};
 
@@ -15,15 +17,22 @@ const QUEUE: usize = 4_096;
 const GROUP: usize = 64;
 
 /// Each write of a group is undone by itself where it fails, for which SQLite copies what it changes: in memory, not in a
-/// file. The inner pages of the indexes that it writes to at random stay at hand, and what many commits change is
-/// copied into the database once in 16 MiB of log.
-const TUNING: &str =
-    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 4000;";
+/// file. The inner pages of the indexes that it writes to at random stay at hand, also those of ten million rows. No commit copies the log: see [`Checkpoints`].
+const TUNING: &str = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -64000; PRAGMA wal_autocheckpoint = 0;";
+
+type Manager = <AnyConnection as Connection>::TransactionManager;
 
 /// Tells the caller how it went, once the commit is known.
 type Outcome = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 /// One write; given an error instead of a connection, it only passes that on.
-type Job = Box<dyn FnOnce(Result<&mut AnyConnection, StorageError>) -> Outcome + Send>;
+type Job = Box<dyn FnOnce(Result<&mut AnyConnection, StorageError>) -> Done + Send>;
+
+/// A write that was tried.
+struct Done {
+    outcome: Outcome,
+    /// It may have left a part of itself, which nothing but a roll-back of the whole group undoes.
+    spoils: bool,
+}
 
 /// The way to the writing thread. The thread ends when the last handle is dropped.
 pub(super) struct Writer {
@@ -33,27 +42,57 @@ pub(super) struct Writer {
 impl Writer {
     /// Opens the writing connection and starts its thread.
     pub(super) fn start(url: &DatabaseUrl) -> Result<Self, StorageError> {
-        let mut connection = establish(url)?;
-        connection.batch_execute(TUNING)?;
+        let connection = open(url)?;
+        let checkpoints = Checkpoints::start(url)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = Thread { url: url.clone(), connection, checkpoints };
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || serve(connection, queue))
+            .spawn(move || thread.serve(queue))
             .map_err(|e| StorageError::Fault(e.to_string()))?;
         Ok(Self { jobs })
     }
 
-    /// Queues `work` and waits until it is durable.
+    /// Queues `work` and waits until it is durable. Where it fails it is undone by itself.
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
+        self.queue(|connection| (run_transaction(connection, work), false)).await
+    }
+
+    /// The same without a savepoint: where `work` fails, those that were to be committed with it are undone too, and told to
+    /// come back.
+    pub(super) async fn write_bare<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        let guarded = |connection: &mut AnyConnection| {
+            let done = catch_unwind(AssertUnwindSafe(|| work(connection)));
+            let done = done.unwrap_or_else(|_| Err(E::from(panicked())));
+            let spoils = done.is_err();
+            (done, spoils)
+        };
+        self.queue(guarded).await
+    }
+
+    async fn queue<T, E, F>(&self, run: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConnection) -> (Result<T, E>, bool) + Send + 'static,
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = connection.map_err(E::from).and_then(|connection| run_transaction(connection, work));
-            Box::new(move |committed| {
+            let (result, spoils) = match connection {
+                Ok(connection) => run(connection),
+                Err(error) => (Err(E::from(error)), false),
+            };
+            let outcome = Box::new(move |committed| {
                 let answered = match (committed, result) {
                     // A refusal stands whether or not the others' commit failed: it wrote nothing.
                     (_, Err(refused)) => Err(refused),
@@ -62,52 +101,97 @@ impl Writer {
                 };
                 // The caller may have gone; the write stands all the same.
                 let _ = answer.send(answered);
-            })
+            });
+            Done { outcome, spoils }
         });
         self.jobs.try_send(job).map_err(|_| StorageError::Busy)?;
         answered.await.map_err(|_| StorageError::Fault("the writer ended".to_owned()))?
     }
 }
 
-fn serve(mut connection: AnyConnection, mut queue: mpsc::Receiver<Job>) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut outcomes = Vec::new();
-        // Immediate: a deferred transaction that reads first could not become a writer later.
-        let begun = match &mut connection {
-            AnyConnection::Sqlite(sqlite) => {
-                AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")
+fn open(url: &DatabaseUrl) -> Result<AnyConnection, StorageError> {
+    let mut connection = establish(url)?;
+    connection.batch_execute(TUNING)?;
+    Ok(connection)
+}
+
+/// What the writing thread has.
+struct Thread {
+    url: DatabaseUrl,
+    connection: AnyConnection,
+    checkpoints: Checkpoints,
+}
+
+impl Thread {
+    fn serve(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            if let Err(error) = self.begin() {
+                (first(Err(error)).outcome)(Ok(()));
+                continue;
             }
-            AnyConnection::Postgres(postgres) => AnsiTransactionManager::begin_transaction(postgres),
-        };
-        if let Err(error) = begun {
-            first(Err(StorageError::from(error)))(Ok(()));
-            continue;
+            let mut outcomes = Vec::new();
+            let mut next = Some(first);
+            let mut spoilt = false;
+            while let Some(job) = next.take() {
+                let done = job(Ok(&mut self.connection));
+                outcomes.push(done.outcome);
+                spoilt |= done.spoils;
+                if !spoilt && outcomes.len() < GROUP {
+                    next = queue.try_recv().ok();
+                }
+            }
+            let ended = if spoilt { self.undo() } else { self.commit() };
+            for outcome in outcomes {
+                outcome(ended.clone());
+            }
+            self.checkpoints.after_commit(&mut self.connection);
         }
-        outcomes.push(first(Ok(&mut connection)));
-        while outcomes.len() < GROUP
-            && let Ok(next) = queue.try_recv()
+    }
+
+    /// Begins a transaction, on another connection where the one at hand is of no use any more: where SQLite has ended a transaction
+    /// by itself (the disk was full), diesel takes what it does not know of for lost.
+    fn begin(&mut self) -> Result<(), StorageError> {
+        if let AnyConnection::Sqlite(sqlite) = &mut self.connection
+            && AnsiTransactionManager::is_broken_transaction_manager(sqlite)
         {
-            outcomes.push(next(Ok(&mut connection)));
+            self.connection = open(&self.url)?;
         }
-        let committed = commit(&mut connection);
-        for outcome in outcomes {
-            outcome(committed.clone());
+        // Immediate: a deferred transaction that reads first could not become a writer later.
+        match &mut self.connection {
+            AnyConnection::Sqlite(sqlite) => {
+                AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")?;
+            }
+            AnyConnection::Postgres(postgres) => AnsiTransactionManager::begin_transaction(postgres)?,
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StorageError> {
+        let committed = <Manager as TransactionManager<_>>::commit_transaction(&mut self.connection);
+        committed.map_err(|error| {
+            let cause = error.to_string();
+            log::error!(cause = cause.as_str(); "a commit failed");
+            self.roll_back();
+            StorageError::from(error)
+        })
+    }
+
+    /// Leaves nothing of the group. Its other writes were in order, and are to come again.
+    fn undo(&mut self) -> Result<(), StorageError> {
+        self.roll_back();
+        Err(StorageError::Busy)
+    }
+
+    fn roll_back(&mut self) {
+        let rolled_back = <Manager as TransactionManager<_>>::rollback_transaction(&mut self.connection);
+        if let Err(error) = rolled_back {
+            log::debug!("nothing was left to roll back: {error}");
         }
     }
 }
 
-fn commit(connection: &mut AnyConnection) -> Result<(), StorageError> {
-    let committed = <AnyConnection as Connection>::TransactionManager::commit_transaction(connection);
-    committed.map_err(|error| {
-        let cause = error.to_string();
-        log::error!(cause = cause.as_str(); "a commit failed");
-        if let Err(error) =
-            <AnyConnection as Connection>::TransactionManager::rollback_transaction(connection)
-        {
-            log::debug!("nothing was left to roll back: {error}");
-        }
-        StorageError::from(error)
-    })
+fn panicked() -> StorageError {
+    StorageError::Fault("the work on the database panicked".to_owned())
 }
 
 /// Runs `work` in a transaction — a savepoint inside another one — and turns a panic into a roll-back.
@@ -121,9 +205,7 @@ where
     let result = connection.transaction::<T, Wrapped<E>, _>(|connection| {
         match catch_unwind(AssertUnwindSafe(|| work(connection))) {
             Ok(done) => done.map_err(Wrapped::Caller),
-            Err(_) => {
-                Err(Wrapped::Storage(StorageError::Fault("the work on the database panicked".to_owned())))
-            }
+            Err(_) => Err(Wrapped::Storage(panicked())),
         }
     });
     result.map_err(|wrapped| match wrapped {

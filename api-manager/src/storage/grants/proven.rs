@@ -5,6 +5,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
+use diesel::sqlite::Sqlite;
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
@@ -12,7 +13,7 @@ use shared_server::database::{AnyConnection, StorageError};
 use super::Row;
 use crate::domain::grant::Grant;
 use crate::domain::ids::IdentityProviderId;
-use crate::storage::{application_keys, identity_providers, revisions, used_assertions};
+use crate::storage::{revisions, used_assertions};
 
 /// What must still be so.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +81,9 @@ pub fn insert_proven(
             (false, _) => Outcome::OutOfDate,
         });
     }
-    // SQLite has one writer and is asked within the process: statement by statement.
-    let holds = application_keys::hold(connection, proof.consumer_key)? == Some(proof.key_revision)
-        && identity_providers::hold(connection, proof.provider)? == Some((proof.provider_revision, true))
-        && revisions::read(connection, revisions::ROUTES)? == proof.routes;
-    if !holds {
+    // SQLite has one writer and is asked within the process: statement by statement. Nothing is written before the claim, which
+    // is refused before it writes.
+    if !holds(connection, proof)? {
         return Ok(Outcome::OutOfDate);
     }
     if let Some(claim) = claim {
@@ -97,6 +96,49 @@ pub fn insert_proven(
     super::insert(connection, grant)?;
     Ok(Outcome::Granted)
 }
+
+/// Whether the proof holds on SQLite, for as long as the transaction lasts.
+fn holds(connection: &mut AnyConnection, proof: &Proof<'_>) -> Result<bool, StorageError> {
+    let AnyConnection::Sqlite(sqlite) = connection else { return Ok(false) };
+    Ok(Question { proof, provider: &proof.provider.to_string() }.get_result::<bool>(sqlite)?)
+}
+
+/// The proof in one statement for SQLite.
+struct Question<'a> {
+    proof: &'a Proof<'a>,
+    provider: &'a str,
+}
+
+impl QueryFragment<Sqlite> for Question<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let Self { proof, provider } = self;
+        out.push_sql("SELECT EXISTS (SELECT 1 FROM application_keys WHERE consumer_key = ");
+        out.push_bind_param::<Text, str>(proof.consumer_key)?;
+        out.push_sql(" AND revision = ");
+        out.push_bind_param::<BigInt, i64>(&proof.key_revision)?;
+        out.push_sql(") AND EXISTS (SELECT 1 FROM identity_providers WHERE enabled AND id = ");
+        out.push_bind_param::<Text, str>(provider)?;
+        out.push_sql(" AND revision = ");
+        out.push_bind_param::<BigInt, i64>(&proof.provider_revision)?;
+        out.push_sql(") AND coalesce((SELECT value FROM revisions WHERE name = ");
+        out.push_bind_param::<Text, str>(revisions::ROUTES)?;
+        out.push_sql("), 0) = ");
+        out.push_bind_param::<BigInt, i64>(&proof.routes)?;
+        Ok(())
+    }
+}
+
+/// Its text is always the same, so each connection prepares it once.
+impl QueryId for Question<'_> {
+    type QueryId = Question<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Question<'_> {
+    type SqlType = Bool;
+}
+
+impl RunQueryDsl<SqliteConnection> for Question<'_> {}
 
 /// All of it for PostgreSQL; says whether the proof held, and whether the grant was kept.
 ///

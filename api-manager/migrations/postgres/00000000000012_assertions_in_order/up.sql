@@ -1,0 +1,2 @@
+-- PostgreSQL's rows lie in the order in which they came anyway.
+SELECT 1;
