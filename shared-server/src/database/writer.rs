@@ -42,10 +42,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Opens the writing connection and starts its thread.
     pub(super) fn start(url: &DatabaseUrl) -> Result<Self, StorageError> {
-        let connection = open(url)?;
+        let mut connection = establish(url)?;
+        connection.batch_execute(TUNING)?;
         let checkpoints = Checkpoints::start(url)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread = Thread { url: url.clone(), connection, checkpoints };
+        let thread = Thread { connection, checkpoints };
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || thread.serve(queue))
@@ -109,15 +110,8 @@ impl Writer {
     }
 }
 
-fn open(url: &DatabaseUrl) -> Result<AnyConnection, StorageError> {
-    let mut connection = establish(url)?;
-    connection.batch_execute(TUNING)?;
-    Ok(connection)
-}
-
 /// What the writing thread has.
 struct Thread {
-    url: DatabaseUrl,
     connection: AnyConnection,
     checkpoints: Checkpoints,
 }
@@ -148,14 +142,7 @@ impl Thread {
         }
     }
 
-    /// Begins a transaction, on another connection where the one at hand is of no use any more: where SQLite has ended a transaction
-    /// by itself (the disk was full), diesel takes what it does not know of for lost.
     fn begin(&mut self) -> Result<(), StorageError> {
-        if let AnyConnection::Sqlite(sqlite) = &mut self.connection
-            && AnsiTransactionManager::is_broken_transaction_manager(sqlite)
-        {
-            self.connection = open(&self.url)?;
-        }
         // Immediate: a deferred transaction that reads first could not become a writer later.
         match &mut self.connection {
             AnyConnection::Sqlite(sqlite) => {
