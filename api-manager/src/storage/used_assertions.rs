@@ -54,7 +54,7 @@ pub fn remove_expired(
     now: UnixTime,
     batch: i64,
 ) -> Result<u64, StorageError> {
-    // Those that came first go first, so that they lie side by side. PostgreSQL's own name for a row does not outlive a change of it.
+    // In the order in which they came, which is that of SQLite's rowids: what lies side by side goes together.
     let delete = |[key, end, most]: [&str; 3]| {
         sql_query(format!(
             "DELETE FROM used_assertions WHERE ({key}) IN (SELECT {key} \

@@ -4,7 +4,7 @@ use api_manager::bootstrap::MIGRATIONS;
 use api_manager::domain::grant::Grant;
 use api_manager::domain::ids::GrantId;
 use api_manager::domain::revocation::Revocation;
-use api_manager::storage::grants;
+use api_manager::storage::{grants, used_assertions};
 use diesel_migrations::MigrationHarness;
 use shared_claims::clock::UnixTime;
 use shared_server::database::{AnyConnection, StorageError};
@@ -39,13 +39,17 @@ async fn reads(store: &Store, id: GrantId) -> Option<Grant> {
     store.read(move |c| grants::find(c, id)).await
 }
 
-/// Undoes the newest migration.
-fn turn_back(connection: &mut AnyConnection) -> Result<(), StorageError> {
-    let undone = match connection {
-        AnyConnection::Sqlite(sqlite) => sqlite.revert_last_migration((MIGRATIONS.sqlite)()),
-        AnyConnection::Postgres(postgres) => postgres.revert_last_migration((MIGRATIONS.postgres)()),
-    };
-    undone.map(drop).map_err(|why| StorageError::Fault(why.to_string()))
+/// Undoes the newest migrations, back to the one that is named and with it.
+fn turn_back(connection: &mut AnyConnection, to: &str) -> Result<(), StorageError> {
+    loop {
+        let undone = match connection {
+            AnyConnection::Sqlite(sqlite) => sqlite.revert_last_migration((MIGRATIONS.sqlite)()),
+            AnyConnection::Postgres(postgres) => postgres.revert_last_migration((MIGRATIONS.postgres)()),
+        };
+        if undone.map_err(|why| StorageError::Fault(why.to_string()))?.to_string() == to {
+            return Ok(());
+        }
+    }
 }
 
 on_every_stage! {
@@ -86,7 +90,7 @@ on_every_stage! {
         let all = [one, two, bare];
         keeps(&store, &all).await;
 
-        store.write(turn_back).await.unwrap();
+        store.write(|c| turn_back(c, "00000000000011")).await.unwrap();
         for grant in &all {
             assert_eq!(reads(&store, grant.id).await.as_ref(), Some(grant));
         }
@@ -95,5 +99,28 @@ on_every_stage! {
             assert_eq!(reads(&store, grant.id).await.as_ref(), Some(grant));
         }
         assert_eq!(store.write(|c| grants::remove_expired(c, UnixTime(5_000), 10)).await, Ok(3));
+    }
+
+    async fn used_assertions_survive_the_migration_of_their_table_in_both_directions(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let used = [("idp", digest(), 30), ("idp", digest(), 10), ("another", digest(), 20)];
+        let claims = async |place: usize| {
+            let (issuer, key, until) = used[place];
+            store.write(move |c| used_assertions::claim(c, issuer, &key, UnixTime(until))).await
+        };
+        for place in 0..used.len() {
+            claims(place).await.unwrap();
+        }
+
+        store.write(|c| turn_back(c, "00000000000012")).await.unwrap();
+        for place in 0..used.len() {
+            assert_eq!(claims(place).await, Err(StorageError::Duplicate));
+        }
+        store.database.migrate(MIGRATIONS).unwrap();
+        for place in 0..used.len() {
+            assert_eq!(claims(place).await, Err(StorageError::Duplicate));
+        }
+        let forgets = async |at| store.write(move |c| used_assertions::remove_expired(c, UnixTime(at), 10)).await;
+        assert_eq!([forgets(20).await, forgets(30).await], [Ok(2), Ok(1)]);
     }
 }

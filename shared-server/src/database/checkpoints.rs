@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::Integer;
+use diesel::sql_types::{Integer, Text};
 
 use super::connection::establish;
 use super::{AnyConnection, DatabaseUrl, StorageError};
@@ -40,6 +41,18 @@ impl Log {
     }
 }
 
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Whether this version has the checkpoint that copies nothing (3.51); to one before, the word is none, and it copies.
+fn tells_its_length(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(3), Some(51))
+}
+
 /// The writer's side of the thread that copies. The thread ends when this is dropped.
 pub(super) struct Checkpoints {
     commits: SyncSender<()>,
@@ -47,8 +60,18 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the thread.
-    pub(super) fn start(url: &DatabaseUrl) -> Result<Self, StorageError> {
+    /// Starts the thread, after which no commit of `writing` copies the log by itself. Where SQLite is the system's and too old to be
+    /// asked how long its log is, there is none, and the commit that fills the log copies it.
+    pub(super) fn start(
+        url: &DatabaseUrl,
+        writing: &mut AnyConnection,
+    ) -> Result<Option<Self>, StorageError> {
+        let Version { version } = sql_query("SELECT sqlite_version() AS version").get_result(writing)?;
+        let by_commits = if tells_its_length(&version) { 0 } else { FULL };
+        writing.batch_execute(&format!("PRAGMA wal_autocheckpoint = {by_commits}"))?;
+        if by_commits > 0 {
+            return Ok(None);
+        }
         let mut connection = establish(url)?;
         let (commits, told) = sync_channel(1);
         let finish = Arc::new(AtomicBool::new(false));
@@ -57,7 +80,7 @@ impl Checkpoints {
             .name("sqlite-log".to_owned())
             .spawn(move || serve(&mut connection, &told, &finishing))
             .map_err(|e| StorageError::Fault(e.to_string()))?;
-        Ok(Self { commits, finish })
+        Ok(Some(Self { commits, finish }))
     }
 
     /// To be called after each commit, on the connection that made it: copies what was left to the writer.
@@ -99,9 +122,8 @@ fn copy(connection: &mut AnyConnection, mut log: Log, finish: &AtomicBool) -> Re
         let before = log.left();
         pass(connection)?;
         log = ask(connection, "noop")?;
-        if log.left() <= 0 {
-            return Ok(());
-        }
+        // Also where nothing is left: the writer may be in the midst of a transaction, and only one that begins when all is copied
+        // begins the log anew.
         if log.left() <= FEW || log.left() > before / 2 {
             finish.store(true, Ordering::Release);
             return Ok(());
@@ -121,5 +143,43 @@ fn ask(connection: &mut AnyConnection, mode: &str) -> Result<Log, StorageError> 
 fn report(done: Result<(), StorageError>) {
     if let Err(error) = done {
         log::warn!(cause = error.to_string().as_str(); "the write-ahead log could not be copied into the database");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_copied_in_the_midst_of_a_transaction_begins_anew_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse("sqlite://test.db", directory.path()).unwrap();
+        let (mut writing, mut copying) = (establish(&url).unwrap(), establish(&url).unwrap());
+        let mut write = |sql: &str| writing.batch_execute(sql).unwrap();
+        write("PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (filling BLOB)");
+        write("INSERT INTO t VALUES (randomblob(1000000))");
+        let (commits, _told) = sync_channel(1);
+        let checkpoints = Checkpoints { commits, finish: Arc::default() };
+
+        write("BEGIN IMMEDIATE; INSERT INTO t VALUES (1)");
+        let log = ask(&mut copying, "noop").unwrap();
+        copy(&mut copying, log, &checkpoints.finish).unwrap();
+        assert_eq!(ask(&mut copying, "noop").unwrap().left(), 0);
+        write("COMMIT");
+        checkpoints.after_commit(&mut writing);
+        writing.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+
+        let anew = ask(&mut copying, "noop").unwrap();
+        assert!(anew.log < 10, "{anew:?}");
+    }
+
+    #[test]
+    fn a_system_s_sqlite_before_3_51_is_not_asked_how_long_its_log_is() {
+        for old in ["3.40.1", "3.50.4", "2.8", "", "unknown"] {
+            assert!(!tells_its_length(old), "{old}");
+        }
+        for new in ["3.51.0", "3.53.2", "4.0"] {
+            assert!(tells_its_length(new), "{new}");
+        }
     }
 }

@@ -186,13 +186,23 @@ async fn the_log_begins_anew_while_somebody_writes_all_the_time() {
     execute(&database, "CREATE TABLE t (filling BLOB) STRICT").await.unwrap();
     let log = || directory.path().join("test.db-wal").metadata().unwrap().len();
 
-    // Ten times what fits into it.
-    for _ in 0..640 {
-        execute(&database, "INSERT INTO t VALUES (randomblob(262144))").await.unwrap();
+    // Ten times what fits into it, by writers who leave no moment between them.
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                for _ in 0..320 {
+                    execute(&database, "INSERT INTO t VALUES (randomblob(65536))").await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
     }
 
     assert!(log() < 64 << 20, "{} MiB", log() >> 20);
-    assert_eq!(count(&database).await, 640);
+    assert_eq!(count(&database).await, 2_560);
 }
 
 #[test]

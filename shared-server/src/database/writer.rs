@@ -17,8 +17,8 @@ const QUEUE: usize = 4_096;
 const GROUP: usize = 64;
 
 /// Each write of a group is undone by itself where it fails, for which SQLite copies what it changes: in memory, not in a
-/// file. The inner pages of the indexes that it writes to at random stay at hand, also those of ten million rows. No commit copies the log: see [`Checkpoints`].
-const TUNING: &str = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -64000; PRAGMA wal_autocheckpoint = 0;";
+/// file. The inner pages of the indexes that it writes to at random stay at hand, also those of ten million rows.
+const TUNING: &str = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -64000;";
 
 type Manager = <AnyConnection as Connection>::TransactionManager;
 
@@ -44,7 +44,7 @@ impl Writer {
     pub(super) fn start(url: &DatabaseUrl) -> Result<Self, StorageError> {
         let mut connection = establish(url)?;
         connection.batch_execute(TUNING)?;
-        let checkpoints = Checkpoints::start(url)?;
+        let checkpoints = Checkpoints::start(url, &mut connection)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = Thread { connection, checkpoints };
         std::thread::Builder::new()
@@ -113,7 +113,7 @@ impl Writer {
 /// What the writing thread has.
 struct Thread {
     connection: AnyConnection,
-    checkpoints: Checkpoints,
+    checkpoints: Option<Checkpoints>,
 }
 
 impl Thread {
@@ -138,7 +138,9 @@ impl Thread {
             for outcome in outcomes {
                 outcome(ended.clone());
             }
-            self.checkpoints.after_commit(&mut self.connection);
+            if let Some(checkpoints) = &self.checkpoints {
+                checkpoints.after_commit(&mut self.connection);
+            }
         }
     }
 

@@ -83,7 +83,9 @@ pub fn insert_proven(
     }
     // SQLite has one writer and is asked within the process: statement by statement. Nothing is written before the claim, which
     // is refused before it writes.
-    if !holds(connection, proof)? {
+    if let AnyConnection::Sqlite(sqlite) = connection
+        && !holds(sqlite, proof)?
+    {
         return Ok(Outcome::OutOfDate);
     }
     if let Some(claim) = claim {
@@ -97,9 +99,8 @@ pub fn insert_proven(
     Ok(Outcome::Granted)
 }
 
-/// Whether the proof holds on SQLite, for as long as the transaction lasts.
-fn holds(connection: &mut AnyConnection, proof: &Proof<'_>) -> Result<bool, StorageError> {
-    let AnyConnection::Sqlite(sqlite) = connection else { return Ok(false) };
+/// Whether the proof holds, for as long as the transaction lasts.
+fn holds(sqlite: &mut SqliteConnection, proof: &Proof<'_>) -> Result<bool, StorageError> {
     Ok(Question { proof, provider: &proof.provider.to_string() }.get_result::<bool>(sqlite)?)
 }
 
