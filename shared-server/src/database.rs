@@ -22,7 +22,7 @@ pub use connection::{AnyConnection, DatabaseUrl};
 pub use error::StorageError;
 
 use connection::Manager;
-use writer::{Writer, run_transaction};
+use writer::{Writer, panicked, run_transaction};
 
 /// How long a caller waits for a connection before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -141,8 +141,8 @@ impl Database {
 
     /// Runs `work`, which on PostgreSQL is one statement: that is a transaction by itself, and beginning and committing one
     /// would be two round trips more. On SQLite it has no savepoint of its own, for which each page that it writes would be
-    /// copied: what it refuses it says in its value, having written nothing, and an error undoes all that would have been committed with it,
-    /// which others hear of as [`StorageError::Busy`].
+    /// copied: what it refuses it says in its value, having written nothing, and an error undoes all that would have been
+    /// committed with it, which others hear of as [`StorageError::Busy`].
     ///
     /// # Errors
     /// As [`Database::write`].
@@ -182,7 +182,7 @@ impl Database {
             let mut pooled = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
             work(&mut pooled.connection)
         });
-        done.await.map_err(|_| StorageError::Fault("the work on the database panicked".to_owned()))?
+        done.await.map_err(|_| panicked())?
     }
 
     /// Runs the migrations that are missing. Two processes that start at once take turns.

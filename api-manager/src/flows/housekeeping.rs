@@ -54,11 +54,11 @@ pub async fn sweep(app: &App, now: UnixTime) {
     let old = now.minus(GRACE);
     // Of these there may be millions, as many of the one as of the other: both go in one transaction, so that neither falls
     // behind while the other is swept. Their pages are given back as they become free: see `space`.
-    batches(app, Growing::Yes, move |connection, rows, others| {
+    batches(app, Growing::Yes, move |connection, rows, others_write| {
         let assertions = used_assertions::remove_expired(connection, old, rows)?;
         let grants = grants::remove_expired(connection, old, rows)?;
         // A row leaves less than a quarter of a page.
-        space::give_back(connection, rows / 2, others != Others::Idle)?;
+        space::give_back(connection, rows / 2, others_write)?;
         Ok(assertions.max(grants))
     })
     .await;
@@ -74,10 +74,7 @@ pub async fn sweep(app: &App, now: UnixTime) {
         })
         .await;
     }
-    batches(app, Growing::No, |connection, pages, others| {
-        space::give_back(connection, pages, others != Others::Idle)
-    })
-    .await;
+    batches(app, Growing::No, space::give_back).await;
 }
 
 /// One transaction of the sweep, and what it was like.
@@ -111,16 +108,16 @@ enum Growing {
     No,
 }
 
-/// Repeats `remove` for as long as it removes what it was asked to.
+/// Repeats `remove` for as long as it removes what it was asked to; it hears whether others wrote meanwhile.
 async fn batches(
     app: &App,
     growing: Growing,
-    remove: impl Fn(&mut AnyConnection, i64, Others) -> Result<u64, StorageError> + Copy + Send + 'static,
+    remove: impl Fn(&mut AnyConnection, i64, bool) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) {
     let (mut rows, mut seen, mut since) = (*BATCH.start(), app.database.writes(), Instant::now());
-    let (mut ahead, mut others) = (0.0, Others::Idle);
+    let (mut ahead, mut meanwhile) = (0.0, Others::Idle);
     loop {
-        let Some(batch) = once(app, rows, others, remove).await else { return };
+        let Some(batch) = once(app, rows, meanwhile != Others::Idle, remove).await else { return };
         if i64::try_from(batch.rows).is_ok_and(|removed| removed < rows) {
             return;
         }
@@ -130,10 +127,10 @@ async fn batches(
         if growing == Growing::Yes {
             ahead += lead(batch.rows, written);
         }
-        others = if app.database.is_postgres() { Others::Unseen } else { seen_of(ahead, written, elapsed) };
+        meanwhile = if app.database.is_postgres() { Others::Unseen } else { others(ahead, written, elapsed) };
         (seen, since) = (writes, Instant::now());
-        rows = next_size(batch, others);
-        tokio::time::sleep(pause(batch, others)).await;
+        rows = next_size(batch, meanwhile);
+        tokio::time::sleep(pause(batch, meanwhile)).await;
     }
 }
 
@@ -141,14 +138,14 @@ async fn batches(
 async fn once(
     app: &App,
     rows: i64,
-    others: Others,
-    remove: impl Fn(&mut AnyConnection, i64, Others) -> Result<u64, StorageError> + Copy + Send + 'static,
+    others_write: bool,
+    remove: impl Fn(&mut AnyConnection, i64, bool) -> Result<u64, StorageError> + Copy + Send + 'static,
 ) -> Option<Batch> {
     let began = Instant::now();
     let removed = app.database.write(move |connection| {
         let began = Instant::now();
         // Another node that sweeps at this moment removes the same rows: one of them is enough.
-        let rows = if turns::is_ours(connection)? { remove(connection, rows, others)? } else { 0 };
+        let rows = if turns::is_ours(connection)? { remove(connection, rows, others_write)? } else { 0 };
         Ok((rows, began.elapsed()))
     });
     let (rows, worked) = removed
@@ -166,7 +163,7 @@ fn lead(removed: u64, written: u32) -> f64 {
     f64::from(u32::try_from(removed).unwrap_or(u32::MAX)) - f64::from(written) * SURPLUS
 }
 
-fn seen_of(ahead: f64, written: u32, elapsed: Duration) -> Others {
+fn others(ahead: f64, written: u32, elapsed: Duration) -> Others {
     match written {
         0 => Others::Idle,
         _ if ahead >= 0.0 => Others::Write,
@@ -226,12 +223,12 @@ mod tests {
     #[test]
     fn what_was_removed_while_nobody_wrote_is_not_hurried_after_once_somebody_does() {
         let mut ahead = lead(10_000, 0);
-        assert_eq!(seen_of(ahead, 5, MS(10)), Others::Write);
+        assert_eq!(others(ahead, 5, MS(10)), Others::Write);
         ahead += lead(0, 8_000);
-        assert_eq!(seen_of(ahead, 5, MS(10)), Others::Write);
+        assert_eq!(others(ahead, 5, MS(10)), Others::Write);
         ahead += lead(25, 100);
-        assert_eq!(seen_of(ahead, 5, MS(10)), Others::Overtake(500.0));
-        assert_eq!(seen_of(ahead, 0, MS(10)), Others::Idle);
+        assert_eq!(others(ahead, 5, MS(10)), Others::Overtake(500.0));
+        assert_eq!(others(ahead, 0, MS(10)), Others::Idle);
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the thread, after which no commit of `writing` copies the log by itself. Where SQLite is the system's and too old to be
-    /// asked how long its log is, there is none, and the commit that fills the log copies it.
+    /// Starts the thread, after which no commit of `writing` copies the log by itself. Where SQLite is the system's and too old
+    /// to be asked how long its log is, there is none, and the commit that fills the log copies it.
     pub(super) fn start(
         url: &DatabaseUrl,
         writing: &mut AnyConnection,
@@ -122,8 +122,8 @@ fn copy(connection: &mut AnyConnection, mut log: Log, finish: &AtomicBool) -> Re
         let before = log.left();
         pass(connection)?;
         log = ask(connection, "noop")?;
-        // Also where nothing is left: the writer may be in the midst of a transaction, and only one that begins when all is copied
-        // begins the log anew.
+        // Also where nothing is left: the writer may be in the midst of a transaction, and only one that begins when all is
+        // copied begins the log anew.
         if log.left() <= FEW || log.left() > before / 2 {
             finish.store(true, Ordering::Release);
             return Ok(());

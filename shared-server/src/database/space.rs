@@ -28,8 +28,8 @@ const INCREMENTAL: i64 = 2;
 /// How many times as many may be free while others write: it is their rows that are written to them next.
 const BESIDE_OTHERS: i64 = 4;
 
-/// Gives back at most `pages` pages, and says how many; fewer where others write meanwhile. A file that was made by a version before this one keeps its size:
-/// its free pages are used again.
+/// Gives back at most `pages` pages, and says how many; more stay free while others write. A file that was made by a version
+/// before this one keeps its size: its free pages are used again.
 ///
 /// # Errors
 /// [`StorageError`].

@@ -20,6 +20,16 @@ fn database(directory: &std::path::Path) -> Database {
     Database::open(&url, 4).unwrap()
 }
 
+/// A database with the table `t`, for as long as its folder is held.
+async fn with_table(columns: &'static str) -> (tempfile::TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let database = database(directory.path());
+    let create =
+        move |c: &mut AnyConnection| sql_query(format!("CREATE TABLE t ({columns}) STRICT")).execute(c);
+    database.write(move |c| create(c).map_err(StorageError::from)).await.unwrap();
+    (directory, database)
+}
+
 async fn execute(database: &Database, sql: &'static str) -> Result<usize, StorageError> {
     database.write(move |c| sql_query(sql).execute(c).map_err(StorageError::from)).await
 }
@@ -33,9 +43,7 @@ async fn count(database: &Database) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_parallel_writers_all_get_through() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     let done = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..200)
@@ -56,9 +64,7 @@ async fn two_hundred_parallel_writers_all_get_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_write_leaves_nothing_and_spoils_no_other() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     let (good, bad) = tokio::join!(
         execute(&database, "INSERT INTO t VALUES (1)"),
@@ -75,9 +81,7 @@ async fn a_refused_write_leaves_nothing_and_spoils_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_a_write_is_an_error_and_the_writer_lives_on() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     let broken = database
         .write::<(), StorageError, _>(|c| {
@@ -118,9 +122,7 @@ fn bare(database: &Database, sql: [&'static str; 2]) -> impl Future<Output = Res
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_without_savepoints_are_committed_together() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     let one = bare(&database, ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)"]);
     let another = execute(&database, "INSERT INTO t VALUES (1)");
@@ -132,9 +134,7 @@ async fn writes_without_savepoints_are_committed_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_write_without_a_savepoint_is_undone_and_its_neighbours_are_told_to_come_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     let broken = bare(&database, ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1)"]);
     let good = execute(&database, "INSERT INTO t VALUES (3)");
@@ -147,9 +147,7 @@ async fn half_a_write_without_a_savepoint_is_undone_and_its_neighbours_are_told_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_without_a_savepoint_leaves_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     let broken = database
         .write_in_one_statement::<(), StorageError, _>(|c| {
@@ -164,9 +162,7 @@ async fn a_panic_without_a_savepoint_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_sqlite_ended_by_itself_costs_no_later_write() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
 
     // As it does where the disk is full.
     for sql in ["ROLLBACK", "ROLLBACK; SELECT nonsense"] {
@@ -181,9 +177,7 @@ async fn a_transaction_that_sqlite_ended_by_itself_costs_no_later_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_begins_anew_while_somebody_writes_all_the_time() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (filling BLOB) STRICT").await.unwrap();
+    let (directory, database) = with_table("filling BLOB").await;
     let log = || directory.path().join("test.db-wal").metadata().unwrap().len();
 
     // Ten times what fits into it, by writers who leave no moment between them.
@@ -225,22 +219,33 @@ async fn an_unreachable_postgres_is_unavailable_not_a_hang() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_are_counted_and_reads_are_not() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT").await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY").await;
     execute(&database, "nonsense").await.unwrap_err();
     assert_eq!(count(&database).await, 0);
     assert_eq!(database.writes(), 2);
 }
 
+/// Four thousand pages.
+const FILL: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8000) \
+                    INSERT INTO t SELECT i, zeroblob(2000) FROM n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarter_of_the_pages_stays_free_while_others_write() {
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY, filling BLOB").await;
+    for sql in [FILL, "INSERT INTO t SELECT id + 8000, filling FROM t", "DELETE FROM t WHERE id > 12000"] {
+        execute(&database, sql).await.unwrap();
+    }
+    let give_back =
+        async |others_write| database.write(move |c| space::give_back(c, 100, others_write)).await;
+
+    assert_eq!(give_back(true).await, Ok(0));
+    assert_eq!(give_back(false).await, Ok(100));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_deleted_is_given_back_a_few_pages_at_a_time() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = database(directory.path());
-    execute(&database, "CREATE TABLE t (id INTEGER PRIMARY KEY, filling BLOB) STRICT").await.unwrap();
-    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 8000) \
-                INSERT INTO t SELECT i, zeroblob(2000) FROM n";
-    execute(&database, fill).await.unwrap();
+    let (_directory, database) = with_table("id INTEGER PRIMARY KEY, filling BLOB").await;
+    execute(&database, FILL).await.unwrap();
     let pages = async || {
         let counted = database.read(|c| {
             sql_query("SELECT page_count AS n FROM pragma_page_count")

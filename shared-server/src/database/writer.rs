@@ -61,7 +61,7 @@ impl Writer {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        self.queue(|connection| (run_transaction(connection, work), false)).await
+        self.queue(|connection| run_transaction(connection, work), false).await
     }
 
     /// The same without a savepoint: where `work` fails, those that were to be committed with it are undone too, and told to
@@ -72,27 +72,23 @@ impl Writer {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        let guarded = |connection: &mut AnyConnection| {
-            let done = catch_unwind(AssertUnwindSafe(|| work(connection)));
-            let done = done.unwrap_or_else(|_| Err(E::from(panicked())));
-            let spoils = done.is_err();
-            (done, spoils)
+        let run = |connection: &mut AnyConnection| {
+            caught(|| work(connection)).unwrap_or_else(|panicked| Err(E::from(panicked)))
         };
-        self.queue(guarded).await
+        self.queue(run, true).await
     }
 
-    async fn queue<T, E, F>(&self, run: F) -> Result<T, E>
+    /// Queues `run` and waits until it is durable; `is_bare` where nothing else undoes what it wrote before it failed.
+    async fn queue<T, E, F>(&self, run: F, is_bare: bool) -> Result<T, E>
     where
-        F: FnOnce(&mut AnyConnection) -> (Result<T, E>, bool) + Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let (result, spoils) = match connection {
-                Ok(connection) => run(connection),
-                Err(error) => (Err(E::from(error)), false),
-            };
+            let result = connection.map_err(E::from).and_then(run);
+            let spoils = is_bare && result.is_err();
             let outcome = Box::new(move |committed| {
                 let answered = match (committed, result) {
                     // A refusal stands whether or not the others' commit failed: it wrote nothing.
@@ -179,8 +175,13 @@ impl Thread {
     }
 }
 
-fn panicked() -> StorageError {
+/// What becomes of a caller whose work panicked.
+pub(super) fn panicked() -> StorageError {
     StorageError::Fault("the work on the database panicked".to_owned())
+}
+
+fn caught<R>(work: impl FnOnce() -> R) -> Result<R, StorageError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| panicked())
 }
 
 /// Runs `work` in a transaction — a savepoint inside another one — and turns a panic into a roll-back.
@@ -192,10 +193,7 @@ where
     E: From<StorageError>,
 {
     let result = connection.transaction::<T, Wrapped<E>, _>(|connection| {
-        match catch_unwind(AssertUnwindSafe(|| work(connection))) {
-            Ok(done) => done.map_err(Wrapped::Caller),
-            Err(_) => Err(Wrapped::Storage(panicked())),
-        }
+        caught(|| work(connection)).map_err(Wrapped::Storage)?.map_err(Wrapped::Caller)
     });
     result.map_err(|wrapped| match wrapped {
         Wrapped::Caller(error) => error,
