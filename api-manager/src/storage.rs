@@ -16,6 +16,7 @@ pub mod revisions;
 pub mod revocations;
 pub mod route_changes;
 pub mod schema;
+pub mod slots;
 pub mod subscriptions;
 pub mod tiers;
 pub mod turns;

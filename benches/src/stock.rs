@@ -8,6 +8,7 @@ use api_manager::domain::grant::Grant;
 use api_manager::domain::ids::{ApiId, ApplicationId, GrantId, SubscriptionId};
 use api_manager::domain::subscription::Subscription;
 use api_manager::storage::{apis, applications, grants, subscriptions};
+use shared_claims::clock::Clock;
 use shared_claims::opaque::OpaqueToken;
 use shared_claims::secret::Digest;
 use shared_server::database::{Database, DatabaseUrl, StorageError};
@@ -26,8 +27,9 @@ const BATCH: usize = 20_000;
 /// The token is unknown, or the database fails.
 pub async fn tokens(server: &Server, token: &str, count: usize) -> Vec<String> {
     let database = open(server);
-    let digest = Digest::of(token.as_bytes());
-    let found = database.read(move |connection| grants::find_by_access_digest(connection, &digest)).await;
+    let (digest, now) = (Digest::of(token.as_bytes()), Clock::System.now());
+    let found =
+        database.read(move |connection| grants::find_by_access_digest(connection, &digest, now)).await;
     let template = found.expect("the grant can be read").expect("the token is known");
     // In the order of the index that finds them: at random, each row would be a page of its own to write.
     let fresh = || OpaqueToken::generate().expect("the system has random bytes");

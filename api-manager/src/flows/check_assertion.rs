@@ -197,7 +197,7 @@ async fn check_claims(
     let issuer = provider.issuer.clone();
     let used = app
         .database
-        .read(move |connection| used_assertions::is_claimed(connection, &issuer, &accepted.replay_key))
+        .read(move |connection| used_assertions::is_claimed(connection, &issuer, &accepted.replay_key, now))
         .await?;
     if used {
         let remedy = "Get a new assertion for every exchange, or set the provider's replay to reusable.";

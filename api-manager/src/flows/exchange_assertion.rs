@@ -69,7 +69,7 @@ pub async fn exchange_assertion(
     let written = app.database.write(move |connection| {
         issue::key_remains(connection, &terms.client.client)?;
         still_trusted(connection, &terms.provider)?;
-        decided.write(connection, &terms.provider)
+        decided.write(connection, &terms.provider, now)
     });
     written.await
 }
@@ -90,7 +90,7 @@ pub async fn exchange_on_kept_facts(
     let Some(terms) = Terms::kept(app, readings, &jwt, now) else { return Ok(None) };
     let Ok(decided) = terms.decide(app, jwt, grant, now).await else { return Ok(None) };
     let written = app.database.write_in_one_statement(move |connection| {
-        let outcome = decided.write_if_it_holds(connection, &terms)?;
+        let outcome = decided.write_if_it_holds(connection, &terms, now)?;
         Ok::<_, Denied>((outcome, decided.issued))
     });
     match written.await? {
@@ -160,9 +160,14 @@ impl Terms {
 }
 
 impl Decided {
-    fn write(self, connection: &mut AnyConnection, provider: &IdentityProvider) -> Result<Issued, Denied> {
+    fn write(
+        self,
+        connection: &mut AnyConnection,
+        provider: &IdentityProvider,
+        now: UnixTime,
+    ) -> Result<Issued, Denied> {
         if let Some((key, until)) = self.single_use {
-            let claimed = used_assertions::claim(connection, &provider.issuer, &key, until);
+            let claimed = used_assertions::claim(connection, &provider.issuer, &key, until, now);
             claimed.map_err(|error| match error {
                 StorageError::Duplicate => Denied::Replayed,
                 other => Denied::Storage(other),
@@ -177,6 +182,7 @@ impl Decided {
         &self,
         connection: &mut AnyConnection,
         terms: &Terms,
+        now: UnixTime,
     ) -> Result<Outcome, StorageError> {
         let (key, provider) = (&terms.client.client.key, &terms.provider);
         let proof = Proof {
@@ -189,7 +195,7 @@ impl Decided {
         let claim = self.single_use.as_ref();
         let claim =
             claim.map(|(key, until)| Claim { issuer: &provider.issuer, replay_key: key, until: *until });
-        grants::insert_proven(connection, &proof, claim.as_ref(), &self.record)
+        grants::insert_proven(connection, &proof, claim.as_ref(), &self.record, now)
     }
 }
 

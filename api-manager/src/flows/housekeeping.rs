@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::domain::identity_provider::{LEEWAY, LONGEST_LIFETIME};
 use crate::domain::usage::Period;
+use crate::storage::slots::GRACE;
 use crate::storage::{grants, revocations, turns, usage_counts, used_assertions};
 
 /// How often.
@@ -32,9 +33,6 @@ const WHILE_ANYBODY_MAY: u32 = 3;
 const WHILE_ALONE: u32 = 4;
 /// How many rows are to go for each that others write.
 const SURPLUS: f64 = 1.25;
-/// How long an expired row is kept in any case, in seconds: refusals can then still tell expired from unknown, and a
-/// clock that is put back finds spent assertions spent.
-const GRACE: i64 = 3_600;
 /// How long the feed keeps a revocation, in seconds; a gateway that was away for longer starts with an empty cache.
 const FEED: i64 = 86_400;
 

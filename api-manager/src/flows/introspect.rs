@@ -39,7 +39,7 @@ pub async fn introspect(
             };
             let Some(digest) = digest else { return Ok(None) };
             let Some(grant) =
-                grants::find_by_access_digest(connection, &digest)?.filter(|grant| grant.is_live(now))
+                grants::find_by_access_digest(connection, &digest, now)?.filter(|grant| grant.is_live(now))
             else {
                 return Ok(None);
             };

@@ -73,7 +73,8 @@ fn take_turn(
     now: UnixTime,
 ) -> Result<Turn, Denied> {
     issue::key_remains(connection, client)?;
-    let spent = grants::find_by_refresh_digest(connection, &digest)?.ok_or(Denied::UnknownRefreshToken)?;
+    let spent =
+        grants::find_by_refresh_digest(connection, &digest, now)?.ok_or(Denied::UnknownRefreshToken)?;
     let refresh = spent.refresh.clone().ok_or(Denied::UnknownRefreshToken)?;
     // Bound to the key it was issued to (RFC 6749, section 6); to another client it is as good as unknown.
     if spent.consumer_key != client.key.consumer_key {

@@ -17,7 +17,7 @@ use crate::storage::{grants, revocations};
 /// # Errors
 /// [`Denied::ForeignToken`] for another client's token.
 pub async fn revoke_token(app: &App, client: &Client, token: &str, now: UnixTime) -> Result<(), Denied> {
-    match named_by(app, token).await? {
+    match named_by(app, token, now).await? {
         None => Ok(()),
         Some((owner, _)) if owner != client.key.consumer_key => Err(Denied::ForeignToken),
         Some((_, revocation)) => revoke_lineage(app, revocation, now).await.map(drop),
@@ -28,14 +28,14 @@ pub async fn revoke_token(app: &App, client: &Client, token: &str, now: UnixTime
 ///
 /// # Errors
 /// [`Denied::Storage`].
-pub async fn named_by(app: &App, token: &str) -> Result<Option<(String, Revocation)>, Denied> {
+pub async fn named_by(app: &App, token: &str, now: UnixTime) -> Result<Option<(String, Revocation)>, Denied> {
     let Some(digest) = opaque::presented(token.as_bytes()) else { return Ok(None) };
     app.database
         .read(move |connection| {
-            if let Some(grant) = grants::find_by_access_digest(connection, &digest)? {
+            if let Some(grant) = grants::find_by_access_digest(connection, &digest, now)? {
                 return Ok(Some((grant.consumer_key, Revocation::Token(digest))));
             }
-            let grant = grants::find_by_refresh_digest(connection, &digest)?;
+            let grant = grants::find_by_refresh_digest(connection, &digest, now)?;
             Ok(grant.map(|grant| (grant.consumer_key, Revocation::Family(grant.lineage.family))))
         })
         .await
@@ -86,7 +86,7 @@ pub async fn revoke_token_by_administrator(
     token: &str,
     now: UnixTime,
 ) -> Result<u64, FlowError> {
-    match named_by(app, token).await.map_err(fault)? {
+    match named_by(app, token, now).await.map_err(fault)? {
         None => Ok(0),
         Some((_, revocation)) => revoke_by_administrator(app, actor, revocation, now).await,
     }

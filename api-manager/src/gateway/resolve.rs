@@ -85,11 +85,12 @@ pub type Found = HashMap<Credential, Result<Principal, CannotLookUp>>;
 /// # Errors
 /// [`CannotLookUp`].
 pub async fn read_all(app: &App, credentials: Vec<Credential>) -> Result<Found, CannotLookUp> {
+    let now = app.clock.now();
     let read = app.database.read(move |connection| {
         let tokens = credentials.iter().filter(|one| one.scheme == Scheme::Token);
         let tokens: Vec<Digest> = tokens.map(|one| one.digest).collect();
         let mut found = Found::new();
-        for (digest, grant) in grants::find_by_access_digests(connection, &tokens)? {
+        for (digest, grant) in grants::find_by_access_digests(connection, &tokens, now)? {
             let read = grant.map(|grant| Principal::Grant(ByGrant::of(&grant))).map_err(cannot);
             found.insert(Credential { scheme: Scheme::Token, digest }, read);
         }

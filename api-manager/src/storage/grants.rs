@@ -1,5 +1,6 @@
 //! The grants: one row a token pair, found by the digest of either token.
 
+mod by_digest;
 mod proven;
 mod row;
 
@@ -7,7 +8,6 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use shared_claims::clock::UnixTime;
-use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
 use shared_server::either;
 
@@ -16,6 +16,7 @@ use crate::domain::grant::Grant;
 use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
 
+pub use by_digest::{FoundByDigest, find_by_access_digest, find_by_access_digests, find_by_refresh_digest};
 pub use proven::{Claim, Outcome, Proof, insert_proven};
 
 use row::Row;
@@ -28,70 +29,6 @@ pub fn insert(connection: &mut AnyConnection, grant: &Grant) -> Result<(), Stora
     let row = Row::of(grant);
     either!(connection, native => diesel::insert_into(grants::table).values(row).execute(native)?);
     Ok(())
-}
-
-/// The grant of an access token, whatever its state.
-///
-/// # Errors
-/// [`StorageError`].
-pub fn find_by_access_digest(
-    connection: &mut AnyConnection,
-    digest: &Digest,
-) -> Result<Option<Grant>, StorageError> {
-    let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
-    let row: Option<Row> =
-        either!(connection, native => row.select(Row::as_select()).get_result(native).optional()?);
-    row.map(Row::into_grant).transpose()
-}
-
-/// What was found of an access token: its grant, or why that cannot be read.
-pub type FoundByDigest = (Digest, Result<Grant, StorageError>);
-
-/// The grants of these access tokens, whatever their state, in no order. A row that cannot be read is an error of its own:
-/// it must not stand in the way of the others.
-///
-/// # Errors
-/// [`StorageError`].
-pub fn find_by_access_digests(
-    connection: &mut AnyConnection,
-    digests: &[Digest],
-) -> Result<Vec<FoundByDigest>, StorageError> {
-    // SQLite is asked within the process: up to some number, a statement that is prepared once beats one for all.
-    const FEW: usize = 16;
-    let one_by_one = match connection {
-        AnyConnection::Sqlite(_) => digests.len() <= FEW,
-        AnyConnection::Postgres(_) => digests.len() <= 1,
-    };
-    let mut rows: Vec<Row> = Vec::new();
-    if one_by_one {
-        for digest in digests {
-            rows.extend(either!(connection, native => {
-                let row = grants::table.filter(grants::access_digest.eq(digest.as_bytes().as_slice()));
-                row.select(Row::as_select()).get_result(native).optional()?
-            }));
-        }
-    } else {
-        let many = digests.iter().map(|digest| digest.as_bytes().as_slice());
-        rows = either!(connection, native => {
-            let rows = grants::table.filter(grants::access_digest.eq_any(many));
-            rows.select(Row::as_select()).load(native)?
-        });
-    }
-    Ok(rows.into_iter().filter_map(|row| Some((row.access_digest()?, row.into_grant()))).collect())
-}
-
-/// The grant of a refresh token, whatever its state.
-///
-/// # Errors
-/// [`StorageError`].
-pub fn find_by_refresh_digest(
-    connection: &mut AnyConnection,
-    digest: &Digest,
-) -> Result<Option<Grant>, StorageError> {
-    let row = grants::table
-        .filter(grants::refresh_digest.eq(digest.as_bytes().as_slice()))
-        .select(Row::as_select());
-    row.get_result::<Row>(connection).optional()?.map(Row::into_grant).transpose()
 }
 
 /// A grant by its id.
@@ -184,15 +121,20 @@ pub fn revoke(
     if let AnyConnection::Postgres(postgres) = connection {
         sql_query("SELECT pg_advisory_xact_lock(7231946502)").execute(postgres)?;
     }
+    let by_token = match revocation {
+        Revocation::Token(digest) => {
+            let Some(grant) = find_by_access_digest(connection, digest, now)? else { return Ok(0) };
+            Some(grant.id.to_string())
+        }
+        _ => None,
+    };
     either!(connection, native => {
         let live = diesel::update(grants::table)
             .set(grants::revoked_at.eq(now.0))
             .filter(grants::revoked_at.is_null())
             .filter(grants::expires_at.gt(now.0).or(grants::refresh_expires_at.assume_not_null().gt(now.0)));
         let changed = match revocation {
-            Revocation::Token(digest) => {
-                live.filter(grants::access_digest.eq(digest.as_bytes().as_slice())).execute(native)
-            }
+            Revocation::Token(_) => live.filter(grants::id.nullable().eq(&by_token)).execute(native),
             Revocation::Family(family) => {
                 // A first grant's family is its own id: the index of families holds those after it only.
                 let first = grants::id.eq(family.to_string()).and(grants::parent.is_null());

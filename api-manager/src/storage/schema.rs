@@ -42,6 +42,8 @@ diesel::table! {
         issuer -> Text,
         replay_key -> Binary,
         expires_at -> BigInt,
+        // On SQLite only: see `storage::slots`.
+        slot -> BigInt,
     }
 }
 
@@ -160,6 +162,8 @@ diesel::table! {
         family -> Text,
         parent -> Nullable<Text>,
         revoked_at -> Nullable<BigInt>,
+        // On SQLite only, which computes it: see `storage::slots`.
+        slot -> BigInt,
     }
 }
 

@@ -1,16 +1,17 @@
 //! The assertions that were exchanged: what makes single use single, across restarts and nodes.
 
+use diesel::dsl::min;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
 use shared_server::database::{AnyConnection, StorageError};
-use shared_server::either;
 
 use super::schema::used_assertions;
+use super::slots;
 
-/// Marks an assertion as used until `until`. The unique index decides between two who do so at once.
+/// Marks an assertion as used until `until`. Of two who do so at once one does: SQLite has one writer, PostgreSQL a unique index.
 ///
 /// # Errors
 /// [`StorageError::Duplicate`]: it was used before; this is the replay.
@@ -19,17 +20,43 @@ pub fn claim(
     issuer: &str,
     replay_key: &Digest,
     until: UnixTime,
+    now: UnixTime,
+) -> Result<(), StorageError> {
+    if matches!(connection, AnyConnection::Sqlite(_)) && is_claimed(connection, issuer, replay_key, now)? {
+        return Err(StorageError::Duplicate);
+    }
+    enter(connection, issuer, replay_key, until, now)
+}
+
+/// [`claim`] of an assertion that is known, in this transaction, not to be used on SQLite.
+///
+/// # Errors
+/// As [`claim`]; on SQLite only where the assertion is in the same slot.
+pub fn enter(
+    connection: &mut AnyConnection,
+    issuer: &str,
+    replay_key: &Digest,
+    until: UnixTime,
+    now: UnixTime,
 ) -> Result<(), StorageError> {
     let row = (
         used_assertions::issuer.eq(issuer),
         used_assertions::replay_key.eq(replay_key.as_bytes().as_slice()),
         used_assertions::expires_at.eq(until.0),
     );
-    either!(connection, native => diesel::insert_into(used_assertions::table).values(row).execute(native)?);
+    match connection {
+        AnyConnection::Sqlite(sqlite) => {
+            let slot = used_assertions::slot.eq(slots::of(until, until.0.saturating_sub(now.0)));
+            diesel::insert_into(used_assertions::table).values((row, slot)).execute(sqlite)?
+        }
+        AnyConnection::Postgres(postgres) => {
+            diesel::insert_into(used_assertions::table).values(row).execute(postgres)?
+        }
+    };
     Ok(())
 }
 
-/// Whether an assertion was used; for explanations, never instead of [`claim`].
+/// Whether an assertion was used that is not over for longer than [`slots::GRACE`]; for explanations, never instead of [`claim`].
 ///
 /// # Errors
 /// [`StorageError`].
@@ -37,12 +64,29 @@ pub fn is_claimed(
     connection: &mut AnyConnection,
     issuer: &str,
     replay_key: &Digest,
+    now: UnixTime,
 ) -> Result<bool, StorageError> {
     let row = used_assertions::table
         .filter(used_assertions::issuer.eq(issuer))
         .filter(used_assertions::replay_key.eq(replay_key.as_bytes().as_slice()))
         .select(used_assertions::expires_at);
-    Ok(row.get_result::<i64>(connection).optional()?.is_some())
+    let found: Option<i64> = match connection {
+        AnyConnection::Sqlite(sqlite) => {
+            let mut slots = slots::later(now, |last, until| first_slot_between(sqlite, last, until))?;
+            slots.extend(slots::around(now));
+            row.filter(used_assertions::slot.eq_any(slots)).get_result(sqlite).optional()?
+        }
+        AnyConnection::Postgres(postgres) => row.get_result(postgres).optional()?,
+    };
+    Ok(found.is_some())
+}
+
+fn first_slot_between(sqlite: &mut SqliteConnection, last: i64, until: i64) -> QueryResult<Option<i64>> {
+    used_assertions::table
+        .filter(used_assertions::slot.gt(last))
+        .filter(used_assertions::slot.lt(until))
+        .select(min(used_assertions::slot))
+        .get_result(sqlite)
 }
 
 /// Forgets at most `batch` assertions that every rule refuses as expired by now.

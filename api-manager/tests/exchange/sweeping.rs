@@ -17,9 +17,9 @@ on_every_stage! {
         let write = world.app.database.write(|connection| {
             // More than a few batches, all of which ended in the same second.
             for n in 0..1_200_u32 {
-                used_assertions::claim(connection, "idp", &Digest::of(&n.to_be_bytes()), NOW)?;
+                used_assertions::claim(connection, "idp", &Digest::of(&n.to_be_bytes()), NOW, NOW)?;
             }
-            used_assertions::claim(connection, "idp", &Digest::of(b"later"), NOW.plus(HOUR))?;
+            used_assertions::claim(connection, "idp", &Digest::of(b"later"), NOW.plus(HOUR), NOW)?;
             for n in 0..600_u32 {
                 revocations::append(connection, &Revocation::Token(Digest::of(&n.to_be_bytes())), NOW)?;
             }
@@ -29,7 +29,7 @@ on_every_stage! {
         let (idp, key) = (world.trusted_idp().await, world.key().await);
         let token = world.exchange(&key, &idp.sign_for("alice")).await.member("access_token");
         let claimed = async |name: Digest| {
-            world.app.database.read(move |c| used_assertions::is_claimed(c, "idp", &name)).await.unwrap()
+            world.app.database.read(move |c| used_assertions::is_claimed(c, "idp", &name, NOW)).await.unwrap()
         };
         let revoked = async || world.app.database.read(|c| revocations::list_after(c, 0, 10_000)).await.unwrap().len();
 
@@ -38,7 +38,7 @@ on_every_stage! {
         assert!(claimed(Digest::of(b"later")).await);
         assert_eq!(revoked().await, 600);
         let digest = Digest::of(token.as_bytes());
-        let found = async || world.app.database.read(move |c| grants::find_by_access_digest(c, &digest)).await.unwrap();
+        let found = async || world.app.database.read(move |c| grants::find_by_access_digest(c, &digest, NOW)).await.unwrap();
         assert!(found().await.is_some(), "it lives for an hour, and its row for one more");
 
         housekeeping::sweep(&world.app, NOW.plus(40 * 24 * HOUR)).await;

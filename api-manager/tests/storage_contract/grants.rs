@@ -102,9 +102,9 @@ on_every_stage! {
         let bare = keeps(&store, bare).await;
 
         let (access, refresh) = (full.access_digest, full.refresh.clone().unwrap().digest);
-        assert_eq!(store.read(move |c| grants::find_by_access_digest(c, &access)).await, Some(full.clone()));
-        assert_eq!(store.read(move |c| grants::find_by_refresh_digest(c, &refresh)).await, Some(full.clone()));
-        assert_eq!(store.read(move |c| grants::find_by_access_digest(c, &refresh)).await, None);
+        assert_eq!(store.read(move |c| grants::find_by_access_digest(c, &access, NOW)).await, Some(full.clone()));
+        assert_eq!(store.read(move |c| grants::find_by_refresh_digest(c, &refresh, NOW)).await, Some(full.clone()));
+        assert_eq!(store.read(move |c| grants::find_by_access_digest(c, &refresh, NOW)).await, None);
         assert_eq!(reads(&store, &bare).await, Some(bare.clone()));
         let again = Grant { id: GrantId::generate(), refresh: None, ..full };
         assert_eq!(store.write(move |c| grants::insert(c, &again)).await, Err(StorageError::Duplicate));
@@ -203,21 +203,21 @@ on_every_stage! {
         let key = digest();
         let claimed = twenty(|_| {
             let database = store.database.clone();
-            async move { database.write(move |c| used_assertions::claim(c, "idp", &key, NOW)).await }
+            async move { database.write(move |c| used_assertions::claim(c, "idp", &key, NOW.plus(60), NOW)).await }
         })
         .await;
 
         assert_eq!(claimed.iter().filter(|claim| claim.is_ok()).count(), 1);
         assert!(claimed.iter().all(|claim| matches!(claim, Ok(()) | Err(StorageError::Duplicate))));
-        store.write(move |c| used_assertions::claim(c, "another", &key, NOW)).await.unwrap();
-        assert!(store.read(move |c| used_assertions::is_claimed(c, "idp", &key)).await);
-        assert!(!store.read(move |c| used_assertions::is_claimed(c, "nobody", &key)).await);
+        store.write(move |c| used_assertions::claim(c, "another", &key, NOW.plus(60), NOW)).await.unwrap();
+        assert!(store.read(move |c| used_assertions::is_claimed(c, "idp", &key, NOW)).await);
+        assert!(!store.read(move |c| used_assertions::is_claimed(c, "nobody", &key, NOW)).await);
     }
 
     async fn a_used_assertion_is_forgotten_when_its_guard_ends(stage: test_support::Stage) {
         let store = Store::on(stage).await;
         for until in [10, 20, 30] {
-            store.write(move |c| used_assertions::claim(c, "idp", &digest(), UnixTime(until))).await.unwrap();
+            store.write(move |c| used_assertions::claim(c, "idp", &digest(), UnixTime(until), UnixTime(0))).await.unwrap();
         }
         let sweep = async |at: i64, batch: i64| store.write(move |c| used_assertions::remove_expired(c, UnixTime(at), batch)).await;
 

@@ -11,6 +11,7 @@ mod families;
 mod grants;
 mod mapped_clients;
 mod proven_grants;
+mod slots;
 mod tables;
 mod turns;
 mod usage;

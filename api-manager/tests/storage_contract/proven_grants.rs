@@ -58,6 +58,15 @@ impl Store {
         facts: &Facts,
         replay_key: Option<Digest>,
     ) -> Result<(Outcome, Grant), StorageError> {
+        self.grants_at(facts, replay_key, NOW).await
+    }
+
+    async fn grants_at(
+        &self,
+        facts: &Facts,
+        replay_key: Option<Digest>,
+        now: UnixTime,
+    ) -> Result<(Outcome, Grant), StorageError> {
         let (facts, mut grant) = (facts.clone(), grant());
         grant.lineage.parent = None;
         grant.consumer_key.clone_from(&facts.key.consumer_key);
@@ -73,8 +82,8 @@ impl Store {
                 routes: facts.routes,
             };
             let claim = replay_key.as_ref();
-            let claim = claim.map(|replay_key| Claim { issuer: "idp", replay_key, until: NOW });
-            Ok((insert_proven(connection, &proof, claim.as_ref(), &grant)?, grant))
+            let claim = claim.map(|replay_key| Claim { issuer: "idp", replay_key, until: now.plus(60) });
+            Ok((insert_proven(connection, &proof, claim.as_ref(), &grant, now)?, grant))
         });
         write.await
     }
@@ -85,7 +94,7 @@ impl Store {
     }
 
     async fn is_claimed(&self, key: Digest) -> bool {
-        self.read(move |c| used_assertions::is_claimed(c, "idp", &key)).await
+        self.read(move |c| used_assertions::is_claimed(c, "idp", &key, NOW)).await
     }
 }
 
@@ -101,6 +110,21 @@ on_every_stage! {
 
         let (outcome, second) = store.grants(&facts, Some(key)).await.unwrap();
         assert_eq!((outcome, store.kept(&second).await), (Outcome::Replayed, None));
+    }
+
+    async fn an_assertion_is_spent_also_where_its_end_differs_or_the_clock_was_put_back(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let facts = store.facts(&store.keeps_application("o", "a").await).await;
+        let (key, other) = (digest(), digest());
+        let later = NOW.plus(1_000_000);
+        store.grants_at(&facts, Some(key), later).await.unwrap();
+
+        for now in [later, later.minus(1_000), later.minus(100_000), NOW] {
+            let (outcome, made) = store.grants_at(&facts, Some(key), now).await.unwrap();
+            assert_eq!((outcome, store.kept(&made).await), (Outcome::Replayed, None));
+        }
+        let (outcome, _) = store.grants_at(&facts, Some(other), NOW).await.unwrap();
+        assert_eq!(outcome, Outcome::Granted, "another one is not");
     }
 
     async fn a_reusable_assertion_is_not_claimed(stage: test_support::Stage) {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{Cost, process_cpu};
 
+const ISSUER: &str = "https://idp.example";
 /// Until when the rows are kept: longer than any run.
 const LIFE: i64 = 3_600;
 
@@ -47,10 +48,10 @@ impl Inserts {
         while began.elapsed() < lasts {
             let rows: Vec<Grant> = (0..group).map(|_| self.record()).collect();
             let (turn, before) = (Instant::now(), process_cpu());
-            let written = self.database.write(move |connection| {
+            let written = self.database.write_in_one_statement(move |connection| {
                 rows.iter().try_for_each(|grant| {
-                    let until = grant.expires_at;
-                    used_assertions::claim(connection, "https://idp.example", &grant.access_digest, until)?;
+                    let (until, now) = (grant.expires_at, grant.issued_at);
+                    used_assertions::enter(connection, ISSUER, &grant.access_digest, until, now)?;
                     grants::insert(connection, grant)
                 })
             });
@@ -66,7 +67,7 @@ impl Inserts {
         let random = || Digest::of(&random::<16>().expect("random bytes"));
         let origin = AssertionOrigin {
             identity_provider_id: self.provider,
-            issuer: "https://idp.example".to_owned(),
+            issuer: ISSUER.to_owned(),
             key_thumbprint: "mJ0aOPfBWJ0N2Z4Sz1R4OWnQAwHkbk1SvcQrGxJmB2s".to_owned(),
             jti: Some(Uuid::now_v7().to_string()),
             digest: random(),

@@ -1,5 +1,6 @@
 //! Millions of grants that are over, written by SQL: one by one they would take an hour.
 
+use api_manager::storage::slots;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -10,6 +11,8 @@ use crate::server::Server;
 
 /// Rows of one statement.
 const BATCH: usize = 1_000_000;
+/// How long a token lived, and the assertion that bought it, in seconds.
+const LIFETIME: i64 = 3_600;
 
 #[derive(QueryableByName)]
 struct Index {
@@ -45,8 +48,9 @@ pub fn tokens_that_are_over(server: &Server, count: usize, end: UnixTime) {
         eprintln!("{} of {count} grants that are over", count.min(first + BATCH));
     }
     run(&format!(
-        "INSERT INTO used_assertions (issuer, replay_key, expires_at) \
-         SELECT issuer, assertion_digest, expires_at FROM grants WHERE expires_at = {} ORDER BY rowid",
+        "INSERT INTO used_assertions (issuer, replay_key, expires_at, slot) \
+         SELECT issuer, assertion_digest, expires_at, {} FROM grants WHERE expires_at = {} ORDER BY rowid",
+        slots::of(end, LIFETIME),
         end.0
     ));
     indexes.iter().for_each(|index| run(&index.sql));
@@ -63,7 +67,7 @@ fn grants(first: usize, count: usize, end: UnixTime) -> String {
          INSERT INTO grants (id, access_digest, consumer_key, application_id, key_type, subject, issuer, \
              identity_provider_id, key_thumbprint, assertion_jti, assertion_digest, scopes, issued_at, expires_at, family) \
          SELECT fresh.id, randomblob(32), consumer_key, application_id, key_type, 'person-' || fresh.id, issuer, \
-             identity_provider_id, key_thumbprint, fresh.id, randomblob(32), scopes, {end} - 3600, {end}, fresh.id \
+             identity_provider_id, key_thumbprint, fresh.id, randomblob(32), scopes, {end} - {LIFETIME}, {end}, fresh.id \
          FROM fresh, temp.template",
         end = end.0,
     )

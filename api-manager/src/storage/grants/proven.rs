@@ -13,7 +13,7 @@ use shared_server::database::{AnyConnection, StorageError};
 use super::Row;
 use crate::domain::grant::Grant;
 use crate::domain::ids::IdentityProviderId;
-use crate::storage::{revisions, used_assertions};
+use crate::storage::{revisions, slots, used_assertions};
 
 /// What must still be so.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,7 @@ pub fn insert_proven(
     proof: &Proof<'_>,
     claim: Option<&Claim<'_>>,
     grant: &Grant,
+    now: UnixTime,
 ) -> Result<Outcome, StorageError> {
     if let AnyConnection::Postgres(postgres) = connection {
         let row = Row::of(grant);
@@ -81,38 +82,60 @@ pub fn insert_proven(
             (false, _) => Outcome::OutOfDate,
         });
     }
-    // SQLite has one writer and is asked within the process: statement by statement. Nothing is written before the claim, which
-    // is refused before it writes.
-    if let AnyConnection::Sqlite(sqlite) = connection
-        && !holds(sqlite, proof)?
-    {
-        return Ok(Outcome::OutOfDate);
-    }
-    if let Some(claim) = claim {
-        match used_assertions::claim(connection, claim.issuer, claim.replay_key, claim.until) {
-            Ok(()) => {}
-            Err(StorageError::Duplicate) => return Ok(Outcome::Replayed),
-            Err(error) => return Err(error),
+    if let AnyConnection::Sqlite(sqlite) = connection {
+        // SQLite has one writer and is asked within the process: statement by statement. Nothing is written before the last refusal.
+        match answer(sqlite, proof, claim, now)? {
+            (false, ..) => return Ok(Outcome::OutOfDate),
+            (true, true, _) => return Ok(Outcome::Replayed),
+            (true, false, false) => {}
+            (true, false, true) => {
+                if let Some(Claim { issuer, replay_key, .. }) = claim
+                    && used_assertions::is_claimed(connection, issuer, replay_key, now)?
+                {
+                    return Ok(Outcome::Replayed);
+                }
+            }
         }
+    }
+    if let Some(Claim { issuer, replay_key, until }) = claim {
+        used_assertions::enter(connection, issuer, replay_key, *until, now)?;
     }
     super::insert(connection, grant)?;
     Ok(Outcome::Granted)
 }
 
-/// Whether the proof holds, for as long as the transaction lasts.
-fn holds(sqlite: &mut SqliteConnection, proof: &Proof<'_>) -> Result<bool, StorageError> {
-    Ok(Question { proof, provider: &proof.provider.to_string() }.get_result::<bool>(sqlite)?)
+/// Whether the proof holds for as long as the transaction lasts, whether the assertion was claimed, and whether that has to be looked
+/// for elsewhere, too.
+fn answer(
+    sqlite: &mut SqliteConnection,
+    proof: &Proof<'_>,
+    claim: Option<&Claim<'_>>,
+    now: UnixTime,
+) -> Result<(bool, bool, bool), StorageError> {
+    let question = Question {
+        proof,
+        provider: &proof.provider.to_string(),
+        issuer: claim.map(|claim| claim.issuer),
+        replay_key: claim.map(|claim| claim.replay_key.as_bytes().as_slice()),
+        slots: slots::around(now),
+        after: slots::after(now),
+    };
+    Ok(question.get_result(sqlite)?)
 }
 
-/// The proof in one statement for SQLite.
+/// Proof and claim in one statement for SQLite, in the order of [`answer`].
 struct Question<'a> {
     proof: &'a Proof<'a>,
     provider: &'a str,
+    issuer: Option<&'a str>,
+    replay_key: Option<&'a [u8]>,
+    slots: [i64; 5],
+    after: [(i64, i64); 2],
 }
 
 impl QueryFragment<Sqlite> for Question<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        let Self { proof, provider } = self;
+        let Self { proof, provider, .. } = self;
         out.push_sql("SELECT EXISTS (SELECT 1 FROM application_keys WHERE consumer_key = ");
         out.push_bind_param::<Text, str>(proof.consumer_key)?;
         out.push_sql(" AND revision = ");
@@ -125,6 +148,23 @@ impl QueryFragment<Sqlite> for Question<'_> {
         out.push_bind_param::<Text, str>(revisions::ROUTES)?;
         out.push_sql("), 0) = ");
         out.push_bind_param::<BigInt, i64>(&proof.routes)?;
+        out.push_sql(", EXISTS (SELECT 1 FROM used_assertions WHERE issuer = ");
+        out.push_bind_param::<Nullable<Text>, Option<&str>>(&self.issuer)?;
+        out.push_sql(" AND replay_key = ");
+        out.push_bind_param::<Nullable<Binary>, Option<&[u8]>>(&self.replay_key)?;
+        for (slot, before) in self.slots.iter().zip([" AND slot IN (", ", ", ", ", ", ", ", "]) {
+            out.push_sql(before);
+            out.push_bind_param::<BigInt, i64>(slot)?;
+        }
+        out.push_sql(")), ");
+        for ((last, until), before) in self.after.iter().zip(["", " OR "]) {
+            out.push_sql(before);
+            out.push_sql("EXISTS (SELECT 1 FROM used_assertions WHERE slot > ");
+            out.push_bind_param::<BigInt, i64>(last)?;
+            out.push_sql(" AND slot < ");
+            out.push_bind_param::<BigInt, i64>(until)?;
+            out.push_sql(")");
+        }
         Ok(())
     }
 }
@@ -136,7 +176,7 @@ impl QueryId for Question<'_> {
 }
 
 impl Query for Question<'_> {
-    type SqlType = Bool;
+    type SqlType = (Bool, Bool, Bool);
 }
 
 impl RunQueryDsl<SqliteConnection> for Question<'_> {}
