@@ -11,6 +11,7 @@ use crate::backend_key::BackendKey;
 use crate::backend_states::BackendStates;
 use crate::changes::Changes;
 use crate::decisions::Decisions;
+use crate::exchanges::Exchanges;
 use crate::facts::Facts;
 use crate::issuers::Issuers;
 use crate::settings::Settings;
@@ -25,6 +26,8 @@ pub struct App {
     pub database: Database,
     /// The bootstrap administrator.
     pub administrator: Administrator,
+    /// The way of exchanges to it.
+    pub exchanges: Exchanges,
     /// What the last exchanges read.
     pub facts: Facts,
     /// The keys of trusted identity providers.

@@ -24,6 +24,7 @@ use crate::backend_key::{BackendKey, BackendKeyError};
 use crate::backend_states::BackendStates;
 use crate::changes::Changes;
 use crate::decisions::Decisions;
+use crate::exchanges::Exchanges;
 use crate::facts::Facts;
 use crate::flows::housekeeping;
 use crate::gateway::{self, GatewayError, GatewayHandle};
@@ -151,6 +152,7 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
         settings,
         backend_states: Arc::new(BackendStates::new(clock.clone())),
         clock,
+        exchanges: Exchanges::on(&database),
         database,
         administrator,
         facts: Facts::default(),

@@ -12,6 +12,7 @@ pub mod changes;
 pub mod commands;
 pub mod decisions;
 pub mod domain;
+pub mod exchanges;
 pub mod facts;
 pub mod flows;
 pub mod gateway;

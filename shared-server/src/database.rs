@@ -3,6 +3,7 @@
 //! Reads borrow from a pool. Writes on SQLite go through one thread that joins waiting writes into one durable
 //! commit; on PostgreSQL each is a transaction of its own. Nothing is acknowledged before it is durable.
 
+pub mod batches;
 mod checkpoints;
 mod connection;
 mod error;

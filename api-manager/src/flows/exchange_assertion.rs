@@ -18,7 +18,7 @@ use crate::domain::application::Client;
 use crate::domain::grant::{AssertionOrigin, Grant, narrow};
 use crate::domain::identity_provider::{Accepted, IdentityProvider, LEEWAY, Replay};
 use crate::facts::ClientFacts;
-use crate::storage::grants::{Claim, Outcome, Proof};
+use crate::storage::grants::{Claim, Exchange, Outcome, Proof};
 use crate::storage::{apis, applications, grants, identity_providers, revisions, used_assertions};
 
 /// The longest issuer that is looked up, in bytes; no registered one is longer.
@@ -89,14 +89,11 @@ pub async fn exchange_on_kept_facts(
     let Ok(jwt) = Compact::parse(grant.assertion.expose()) else { return Ok(None) };
     let Some(terms) = Terms::kept(app, readings, &jwt, now) else { return Ok(None) };
     let Ok(decided) = terms.decide(app, jwt, grant, now).await else { return Ok(None) };
-    let written = app.database.write_in_one_statement(move |connection| {
-        let outcome = decided.write_if_it_holds(connection, &terms, now)?;
-        Ok::<_, Denied>((outcome, decided.issued))
-    });
-    match written.await? {
-        (Outcome::Granted, issued) => Ok(Some(issued)),
-        (Outcome::OutOfDate, _) => Ok(None),
-        (Outcome::Replayed, _) => Err(Denied::Replayed),
+    let Decided { record, single_use, issued } = decided;
+    match app.exchanges.keep(terms.exchange(record, single_use), now).await? {
+        Outcome::Granted => Ok(Some(issued)),
+        Outcome::OutOfDate => Ok(None),
+        Outcome::Replayed => Err(Denied::Replayed),
     }
 }
 
@@ -120,6 +117,24 @@ impl Terms {
             fits(Some(&known.client.key), secret.digest(), now).then_some(known)
         })?;
         client.client.lists(JWT_BEARER).then_some(Self { client, provider })
+    }
+
+    /// What was decided on these terms, which nobody has read in the transaction that keeps it.
+    fn exchange(&self, grant: Grant, single_use: Option<(Digest, UnixTime)>) -> Exchange {
+        let (key, provider) = (&self.client.client.key, &self.provider);
+        let proof = Proof {
+            consumer_key: key.consumer_key.clone(),
+            key_revision: key.revision,
+            provider: provider.id,
+            provider_revision: provider.revision,
+            routes: self.client.routes,
+        };
+        let claim = single_use.map(|(replay_key, until)| Claim {
+            issuer: provider.issuer.clone(),
+            replay_key,
+            until,
+        });
+        Exchange { proof, claim, grant }
     }
 
     async fn decide(
@@ -175,27 +190,6 @@ impl Decided {
         }
         grants::insert(connection, &self.record)?;
         Ok(self.issued)
-    }
-
-    /// The same on terms that nobody has read in this transaction.
-    fn write_if_it_holds(
-        &self,
-        connection: &mut AnyConnection,
-        terms: &Terms,
-        now: UnixTime,
-    ) -> Result<Outcome, StorageError> {
-        let (key, provider) = (&terms.client.client.key, &terms.provider);
-        let proof = Proof {
-            consumer_key: &key.consumer_key,
-            key_revision: key.revision,
-            provider: provider.id,
-            provider_revision: provider.revision,
-            routes: terms.client.routes,
-        };
-        let claim = self.single_use.as_ref();
-        let claim =
-            claim.map(|(key, until)| Claim { issuer: &provider.issuer, replay_key: key, until: *until });
-        grants::insert_proven(connection, &proof, claim.as_ref(), &self.record, now)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
 
 pub use by_digest::{FoundByDigest, find_by_access_digest, find_by_access_digests, find_by_refresh_digest};
-pub use proven::{Claim, Outcome, Proof, insert_proven};
+pub use proven::{Claim, Exchange, Outcome, Proof, insert_all_proven, insert_proven};
 
 use row::Row;
 

@@ -89,7 +89,8 @@ fn first_slot_between(sqlite: &mut SqliteConnection, last: i64, until: i64) -> Q
         .get_result(sqlite)
 }
 
-/// Forgets at most `batch` assertions that every rule refuses as expired by now.
+/// Forgets at most `batch` assertions that every rule refuses as expired by now. On SQLite those of a slot of time go when the last of
+/// them has ended, in the order of their keys: page after page, where one after the other each would be a page of its own.
 ///
 /// # Errors
 /// [`StorageError`].
@@ -98,18 +99,40 @@ pub fn remove_expired(
     now: UnixTime,
     batch: i64,
 ) -> Result<u64, StorageError> {
-    // In the order in which they came, which is that of SQLite's rowids: what lies side by side goes together.
-    let delete = |[key, end, most]: [&str; 3]| {
-        sql_query(format!(
-            "DELETE FROM used_assertions WHERE ({key}) IN (SELECT {key} \
-             FROM used_assertions WHERE expires_at <= {end} ORDER BY expires_at LIMIT {most})"
-        ))
+    let removed = match connection {
+        AnyConnection::Sqlite(sqlite) => {
+            let ([days, hours], mut removed) = (slots::over(now), 0);
+            for (first, last) in [hours, days] {
+                removed += sql_query(
+                    "DELETE FROM used_assertions WHERE (slot, replay_key, issuer) IN (SELECT slot, replay_key, issuer \
+                     FROM used_assertions WHERE slot BETWEEN ? AND ? ORDER BY slot, replay_key, issuer LIMIT ?)",
+                )
+                .bind::<BigInt, _>(first)
+                .bind::<BigInt, _>(last)
+                .bind::<BigInt, _>(left(batch, removed))
+                .execute(sqlite)?;
+            }
+            // The others of slot 0 are found by an index that holds those only.
+            removed + sql_query(
+                "DELETE FROM used_assertions WHERE (slot, replay_key, issuer) IN (SELECT slot, replay_key, issuer \
+                 FROM used_assertions WHERE slot = 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?)",
+            )
+            .bind::<BigInt, _>(now.0)
+            .bind::<BigInt, _>(left(batch, removed))
+            .execute(sqlite)?
+        }
+        AnyConnection::Postgres(postgres) => sql_query(
+            "DELETE FROM used_assertions WHERE (issuer, replay_key) IN (SELECT issuer, replay_key \
+             FROM used_assertions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+        )
         .bind::<BigInt, _>(now.0)
         .bind::<BigInt, _>(batch)
-    };
-    let removed = match connection {
-        AnyConnection::Sqlite(sqlite) => delete(["rowid", "?", "?"]).execute(sqlite)?,
-        AnyConnection::Postgres(postgres) => delete(["issuer, replay_key", "$1", "$2"]).execute(postgres)?,
+        .execute(postgres)?,
     };
     Ok(u64::try_from(removed).unwrap_or_default())
+}
+
+/// What is left of a batch.
+fn left(batch: i64, removed: usize) -> i64 {
+    batch.saturating_sub(i64::try_from(removed).unwrap_or(i64::MAX)).max(0)
 }

@@ -140,6 +140,7 @@ impl World {
         let app = App {
             settings,
             clock: clock.clone(),
+            exchanges: api_manager::exchanges::Exchanges::on(&database),
             database,
             administrator,
             facts: api_manager::facts::Facts::default(),

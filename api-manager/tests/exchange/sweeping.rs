@@ -17,7 +17,7 @@ on_every_stage! {
         let write = world.app.database.write(|connection| {
             // More than a few batches, all of which ended in the same second.
             for n in 0..1_200_u32 {
-                used_assertions::claim(connection, "idp", &Digest::of(&n.to_be_bytes()), NOW, NOW)?;
+                used_assertions::claim(connection, "idp", &Digest::of(&n.to_be_bytes()), NOW.minus(1), NOW)?;
             }
             used_assertions::claim(connection, "idp", &Digest::of(b"later"), NOW.plus(HOUR), NOW)?;
             for n in 0..600_u32 {

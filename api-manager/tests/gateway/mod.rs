@@ -137,6 +137,7 @@ impl World {
             settings,
             clock: clock.clone(),
             backend_states: Arc::new(BackendStates::new(clock)),
+            exchanges: api_manager::exchanges::Exchanges::on(&database),
             database,
             administrator,
             facts: api_manager::facts::Facts::default(),

@@ -118,6 +118,6 @@ on_every_stage! {
             assert_eq!(claims(place).await, Err(StorageError::Duplicate));
         }
         let forgets = async |at| store.write(move |c| used_assertions::remove_expired(c, UnixTime(at), 10)).await;
-        assert_eq!([forgets(20).await, forgets(30).await], [Ok(2), Ok(1)]);
+        assert_eq!([forgets(20).await, forgets(30).await], [Ok(2), Ok(1)], "those from before are forgotten one by one");
     }
 }

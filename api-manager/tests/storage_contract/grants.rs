@@ -214,18 +214,6 @@ on_every_stage! {
         assert!(!store.read(move |c| used_assertions::is_claimed(c, "nobody", &key, NOW)).await);
     }
 
-    async fn a_used_assertion_is_forgotten_when_its_guard_ends(stage: test_support::Stage) {
-        let store = Store::on(stage).await;
-        for until in [10, 20, 30] {
-            store.write(move |c| used_assertions::claim(c, "idp", &digest(), UnixTime(until), UnixTime(0))).await.unwrap();
-        }
-        let sweep = async |at: i64, batch: i64| store.write(move |c| used_assertions::remove_expired(c, UnixTime(at), batch)).await;
-
-        assert_eq!(sweep(9, 10).await, Ok(0));
-        assert_eq!(sweep(30, 1).await, Ok(1));
-        assert_eq!(sweep(30, 10).await, Ok(2));
-    }
-
     async fn the_feed_keeps_every_kind_of_revocation_in_order(stage: test_support::Stage) {
         let store = Store::on(stage).await;
         let kinds = vec![

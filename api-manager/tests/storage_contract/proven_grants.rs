@@ -7,11 +7,12 @@ use api_manager::domain::grant::Grant;
 use api_manager::domain::identity_provider::IdentityProvider;
 use api_manager::domain::revocation::Revocation;
 use api_manager::domain::route_change::RouteChange;
-use api_manager::storage::grants::{self, Claim, Outcome, Proof, insert_proven};
+use api_manager::exchanges::Exchanges;
+use api_manager::storage::grants::{self, Claim, Exchange, Outcome, Proof, insert_all_proven, insert_proven};
 use api_manager::storage::{application_keys, identity_providers, revisions, route_changes, used_assertions};
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
-use shared_server::database::StorageError;
+use shared_server::database::{AnyConnection, StorageError};
 use test_support::on_every_stage;
 
 use super::grants::{digest, grant, provider as a_provider};
@@ -25,6 +26,28 @@ struct Facts {
     key: ApplicationKey,
     provider: IdentityProvider,
     routes: i64,
+}
+
+impl Facts {
+    /// An exchange on them, of an assertion that is spent by it where it has a replay key.
+    fn exchange(&self, replay_key: Option<Digest>, now: UnixTime) -> Exchange {
+        let mut grant = grant();
+        grant.lineage.parent = None;
+        grant.consumer_key.clone_from(&self.key.consumer_key);
+        if let Some(origin) = &mut grant.lineage.assertion {
+            origin.identity_provider_id = self.provider.id;
+        }
+        let proof = Proof {
+            consumer_key: self.key.consumer_key.clone(),
+            key_revision: self.key.revision,
+            provider: self.provider.id,
+            provider_revision: self.provider.revision,
+            routes: self.routes,
+        };
+        let until = now.plus(60);
+        let claim = replay_key.map(|replay_key| Claim { issuer: "idp".to_owned(), replay_key, until });
+        Exchange { proof, claim, grant }
+    }
 }
 
 impl Store {
@@ -67,25 +90,20 @@ impl Store {
         replay_key: Option<Digest>,
         now: UnixTime,
     ) -> Result<(Outcome, Grant), StorageError> {
-        let (facts, mut grant) = (facts.clone(), grant());
-        grant.lineage.parent = None;
-        grant.consumer_key.clone_from(&facts.key.consumer_key);
-        if let Some(origin) = &mut grant.lineage.assertion {
-            origin.identity_provider_id = facts.provider.id;
-        }
-        let write = self.database.write_in_one_statement(move |connection| {
-            let proof = Proof {
-                consumer_key: &facts.key.consumer_key,
-                key_revision: facts.key.revision,
-                provider: facts.provider.id,
-                provider_revision: facts.provider.revision,
-                routes: facts.routes,
-            };
-            let claim = replay_key.as_ref();
-            let claim = claim.map(|replay_key| Claim { issuer: "idp", replay_key, until: now.plus(60) });
-            Ok((insert_proven(connection, &proof, claim.as_ref(), &grant, now)?, grant))
-        });
-        write.await
+        let exchange = facts.exchange(replay_key, now);
+        let grant = exchange.grant.clone();
+        let write = self.database.write_in_one_statement(move |c| insert_proven(c, &exchange, now));
+        Ok((write.await?, grant))
+    }
+
+    /// All of them by one statement where the database has one for several.
+    async fn grants_all(&self, exchanges: &[Exchange]) -> Result<Vec<Outcome>, StorageError> {
+        let exchanges = exchanges.to_vec();
+        let all = move |c: &mut AnyConnection| match c {
+            AnyConnection::Postgres(_) => insert_all_proven(c, &exchanges),
+            AnyConnection::Sqlite(_) => exchanges.iter().map(|one| insert_proven(c, one, NOW)).collect(),
+        };
+        self.database.write_in_one_statement(all).await
     }
 
     async fn kept(&self, grant: &Grant) -> Option<Grant> {
@@ -125,6 +143,72 @@ on_every_stage! {
         }
         let (outcome, _) = store.grants_at(&facts, Some(other), NOW).await.unwrap();
         assert_eq!(outcome, Outcome::Granted, "another one is not");
+    }
+
+    async fn of_several_exchanges_at_once_each_has_its_own_outcome(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let facts = store.facts(&store.keeps_application("o", "a").await).await;
+        let stale = Facts { key: ApplicationKey { revision: 2, ..facts.key.clone() }, ..facts.clone() };
+        let (used, twice, fresh) = (digest(), digest(), digest());
+        store.grants(&facts, Some(used)).await.unwrap();
+        let other_issuer = |mut exchange: Exchange| {
+            exchange.claim.as_mut().unwrap().issuer = "another".to_owned();
+            exchange
+        };
+        let expected = [
+            (facts.exchange(Some(twice), NOW), Outcome::Granted),
+            (stale.exchange(Some(fresh), NOW), Outcome::OutOfDate),
+            (facts.exchange(None, NOW), Outcome::Granted),
+            (facts.exchange(Some(twice), NOW), Outcome::Replayed),
+            (facts.exchange(Some(used), NOW), Outcome::Replayed),
+            (other_issuer(facts.exchange(Some(used), NOW)), Outcome::Granted),
+            (stale.exchange(None, NOW), Outcome::OutOfDate),
+        ];
+        let (exchanges, outcomes): (Vec<Exchange>, Vec<Outcome>) = expected.into_iter().unzip();
+
+        assert_eq!(store.grants_all(&exchanges).await, Ok(outcomes.clone()));
+        for (exchange, outcome) in exchanges.iter().zip(outcomes) {
+            let kept = (outcome == Outcome::Granted).then(|| exchange.grant.clone());
+            assert_eq!(store.kept(&exchange.grant).await, kept);
+        }
+        assert!(!store.is_claimed(fresh).await);
+        assert_eq!(store.grants_all(&[]).await, Ok(Vec::new()));
+    }
+
+    async fn of_a_hundred_exchanges_that_share_commits_each_assertion_buys_once(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let facts = store.facts(&store.keeps_application("o", "a").await).await;
+        let (exchanges, keys) = (Arc::new(Exchanges::on(&store.database)), [(); 50].map(|()| digest()));
+        let ways: Vec<_> = keys
+            .iter()
+            .chain(&keys)
+            .map(|key| {
+                let (exchanges, exchange) = (Arc::clone(&exchanges), facts.exchange(Some(*key), NOW));
+                tokio::spawn(async move { (exchanges.keep(exchange.clone(), NOW).await.unwrap(), exchange.grant) })
+            })
+            .collect();
+
+        let mut granted = 0;
+        for way in ways {
+            let (outcome, grant) = way.await.unwrap();
+            let found = store.kept(&grant).await.is_some();
+            assert_eq!(outcome, if found { Outcome::Granted } else { Outcome::Replayed });
+            granted += usize::from(found);
+        }
+        assert_eq!(granted, keys.len());
+    }
+
+    async fn an_exchange_that_cannot_be_kept_takes_none_with_it_that_can(stage: test_support::Stage) {
+        let store = Store::on(stage).await;
+        let facts = store.facts(&store.keeps_application("o", "a").await).await;
+        let exchanges = Exchanges::on(&store.database);
+        let first = facts.exchange(None, NOW);
+        assert_eq!(exchanges.keep(first.clone(), NOW).await, Ok(Outcome::Granted));
+        let mut same_token = facts.exchange(None, NOW);
+        same_token.grant.access_digest = first.grant.access_digest;
+
+        assert_eq!(exchanges.keep(same_token, NOW).await, Err(StorageError::Duplicate));
+        assert_eq!(exchanges.keep(facts.exchange(None, NOW), NOW).await, Ok(Outcome::Granted));
     }
 
     async fn a_reusable_assertion_is_not_claimed(stage: test_support::Stage) {

@@ -105,6 +105,37 @@ on_every_stage! {
         }
     }
 
+    async fn a_used_assertion_is_never_forgotten_before_its_guard_ends_and_soon_after(stage: Stage) {
+        let store = Store::on(stage).await;
+        for lifetime in LIFETIMES {
+            let key = digest();
+            let until = NOW.plus(lifetime);
+            store.write(move |c| used_assertions::claim(c, "idp", &key, until, NOW)).await.unwrap();
+            let sweep = async |now| store.write(move |c| used_assertions::remove_expired(c, now, 10)).await;
+
+            assert_eq!(sweep(until.minus(1)).await, Ok(0), "{lifetime}");
+            assert!(store.read(move |c| used_assertions::is_claimed(c, "idp", &key, until.minus(1))).await);
+            let slot = if lifetime <= 2 * HOUR { HOUR } else { DAY };
+            assert_eq!(sweep(until.plus(slot)).await, Ok(1), "{lifetime}");
+        }
+    }
+
+    async fn no_more_used_assertions_are_forgotten_at_once_than_was_asked_for(stage: Stage) {
+        let store = Store::on(stage).await;
+        for lifetime in LIFETIMES {
+            for _ in 0..4 {
+                let (key, until) = (digest(), NOW.plus(lifetime));
+                store.write(move |c| used_assertions::claim(c, "idp", &key, until, NOW)).await.unwrap();
+            }
+        }
+        let all = NOW.plus(2 * 365 * DAY);
+        let mut forgotten = Vec::new();
+        while forgotten.last() != Some(&0) {
+            forgotten.push(store.write(move |c| used_assertions::remove_expired(c, all, 6)).await.unwrap());
+        }
+        assert_eq!(forgotten, [6, 6, 6, 2, 0]);
+    }
+
     async fn one_token_is_revoked_whatever_it_lives_for_and_none_beside_it(stage: Stage) {
         let store = Store::on(stage).await;
         for lifetime in LIFETIMES {

@@ -180,7 +180,7 @@ pub(super) fn panicked() -> StorageError {
     StorageError::Fault("the work on the database panicked".to_owned())
 }
 
-fn caught<R>(work: impl FnOnce() -> R) -> Result<R, StorageError> {
+pub(super) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, StorageError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| panicked())
 }
 

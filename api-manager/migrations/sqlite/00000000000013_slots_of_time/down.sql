@@ -49,7 +49,7 @@ CREATE TABLE used_assertions_without_slots (
     UNIQUE (replay_key, issuer)
 ) STRICT;
 INSERT INTO used_assertions_without_slots (issuer, replay_key, expires_at)
-    SELECT issuer, replay_key, expires_at FROM used_assertions ORDER BY rowid;
+    SELECT issuer, replay_key, expires_at FROM used_assertions ORDER BY expires_at;
 DROP TABLE used_assertions;
 ALTER TABLE used_assertions_without_slots RENAME TO used_assertions;
 CREATE INDEX used_assertions_by_end ON used_assertions (expires_at);

@@ -30,9 +30,9 @@ CREATE TABLE grants_in_slots (
     slot INTEGER NOT NULL GENERATED ALWAYS AS (
         CASE
             WHEN max(expires_at, coalesce(refresh_expires_at, 0)) - issued_at <= 7200
-                THEN 8589934592 + max(expires_at, coalesce(refresh_expires_at, 0)) / 14400
+                THEN 8589934592 + max(expires_at, coalesce(refresh_expires_at, 0)) / 3600
             WHEN max(expires_at, coalesce(refresh_expires_at, 0)) - issued_at <= 165600
-                THEN 4294967296 + max(expires_at, coalesce(refresh_expires_at, 0)) / 172800
+                THEN 4294967296 + max(expires_at, coalesce(refresh_expires_at, 0)) / 86400
             ELSE 0
         END
     ) VIRTUAL
@@ -56,16 +56,17 @@ CREATE INDEX grants_by_subject ON grants (subject);
 CREATE INDEX grants_by_provider ON grants (identity_provider_id);
 CREATE INDEX grants_by_last_end ON grants (max(expires_at, coalesce(refresh_expires_at, 0)));
 
--- How long those that are there were to be remembered nobody knows any more: they are in the slot that is always asked.
+-- Nothing but the key, so that a row is written once. How long those that are there were to be remembered nobody knows any more: they are
+-- in the slot that is always asked, and that alone is swept row by row.
 CREATE TABLE used_assertions_in_slots (
-    issuer TEXT NOT NULL,
+    slot INTEGER NOT NULL,
     replay_key BLOB NOT NULL,
+    issuer TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
-    slot INTEGER NOT NULL
-) STRICT;
-INSERT INTO used_assertions_in_slots (issuer, replay_key, expires_at, slot)
-    SELECT issuer, replay_key, expires_at, 0 FROM used_assertions ORDER BY rowid;
+    PRIMARY KEY (slot, replay_key, issuer)
+) STRICT, WITHOUT ROWID;
+INSERT INTO used_assertions_in_slots (slot, replay_key, issuer, expires_at)
+    SELECT 0, replay_key, issuer, expires_at FROM used_assertions ORDER BY replay_key, issuer;
 DROP TABLE used_assertions;
 ALTER TABLE used_assertions_in_slots RENAME TO used_assertions;
-CREATE UNIQUE INDEX used_assertions_by_key ON used_assertions (slot, replay_key, issuer);
-CREATE INDEX used_assertions_by_end ON used_assertions (expires_at);
+CREATE INDEX used_assertions_by_end ON used_assertions (expires_at) WHERE slot = 0;

@@ -15,10 +15,12 @@ use crate::storage::slots;
 /// prepares it once.
 macro_rules! likely {
     ($sqlite:expr, $column:expr, $digest:expr, $now:expr) => {{
-        let [a, b, c, d, e] = slots::around($now);
+        let [a, b, c, d, e, f, g, h, any] = slots::around($now);
         let slot = grants::slot;
+        let hours = slot.eq(a).or(slot.eq(b)).or(slot.eq(c)).or(slot.eq(d)).or(slot.eq(e));
+        let days = slot.eq(f).or(slot.eq(g)).or(slot.eq(h));
         grants::table
-            .filter(slot.eq(a).or(slot.eq(b)).or(slot.eq(c)).or(slot.eq(d)).or(slot.eq(e)))
+            .filter(hours.or(days).or(slot.eq(any)))
             .filter($column.eq($digest.as_bytes().as_slice()))
             .select(Row::as_select())
             .get_result::<Row>($sqlite)
