@@ -101,25 +101,15 @@ pub fn remove_expired(
 ) -> Result<u64, StorageError> {
     let removed = match connection {
         AnyConnection::Sqlite(sqlite) => {
-            let ([days, hours], mut removed) = (slots::over(now), 0);
-            for (first, last) in [hours, days] {
-                removed += sql_query(
-                    "DELETE FROM used_assertions WHERE (slot, replay_key, issuer) IN (SELECT slot, replay_key, issuer \
-                     FROM used_assertions WHERE slot BETWEEN ? AND ? ORDER BY slot, replay_key, issuer LIMIT ?)",
-                )
-                .bind::<BigInt, _>(first)
-                .bind::<BigInt, _>(last)
-                .bind::<BigInt, _>(left(batch, removed))
-                .execute(sqlite)?;
+            let mut removed = 0;
+            for (first, last) in slots::over(now) {
+                while left(batch, removed) > 0
+                    && let Some(slot) = first_slot_between(sqlite, first - 1, last + 1)?
+                {
+                    removed += remove_of_slot(sqlite, slot, left(batch, removed))?;
+                }
             }
-            // The others of slot 0 are found by an index that holds those only.
-            removed + sql_query(
-                "DELETE FROM used_assertions WHERE (slot, replay_key, issuer) IN (SELECT slot, replay_key, issuer \
-                 FROM used_assertions WHERE slot = 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?)",
-            )
-            .bind::<BigInt, _>(now.0)
-            .bind::<BigInt, _>(left(batch, removed))
-            .execute(sqlite)?
+            removed + remove_of_all_times(sqlite, now, left(batch, removed))?
         }
         AnyConnection::Postgres(postgres) => sql_query(
             "DELETE FROM used_assertions WHERE (issuer, replay_key) IN (SELECT issuer, replay_key \
@@ -130,6 +120,30 @@ pub fn remove_expired(
         .execute(postgres)?,
     };
     Ok(u64::try_from(removed).unwrap_or_default())
+}
+
+/// Of a slot that is over whatever its rows are.
+fn remove_of_slot(sqlite: &mut SqliteConnection, slot: i64, most: i64) -> QueryResult<usize> {
+    sql_query(
+        "DELETE FROM used_assertions WHERE slot = ? AND replay_key IN (SELECT replay_key \
+         FROM used_assertions WHERE slot = ? ORDER BY replay_key LIMIT ?)",
+    )
+    .bind::<BigInt, _>(slot)
+    .bind::<BigInt, _>(slot)
+    .bind::<BigInt, _>(most)
+    .execute(sqlite)
+}
+
+/// Of the slot that is never over, by the index that holds its rows only.
+fn remove_of_all_times(sqlite: &mut SqliteConnection, now: UnixTime, most: i64) -> QueryResult<usize> {
+    sql_query(
+        "DELETE FROM used_assertions WHERE slot = 0 AND expires_at <= ? AND replay_key IN (SELECT replay_key \
+         FROM used_assertions INDEXED BY used_assertions_by_end WHERE slot = 0 AND expires_at <= ? LIMIT ?)",
+    )
+    .bind::<BigInt, _>(now.0)
+    .bind::<BigInt, _>(now.0)
+    .bind::<BigInt, _>(most)
+    .execute(sqlite)
 }
 
 /// What is left of a batch.

@@ -49,8 +49,8 @@ const FACTS: [&str; 8] = [
     "replay_key",
     "until",
 ];
-/// The columns of a first grant, which has neither a parent nor a successor.
-const GRANT: [&str; 19] = [
+/// The columns of a first grant, which has neither a parent nor a successor; `refresh_line_ends_at` is the last.
+const GRANT: [&str; 18] = [
     "id",
     "consumer_key",
     "application_id",
@@ -69,7 +69,6 @@ const GRANT: [&str; 19] = [
     "refresh_digest",
     "refresh_scopes",
     "refresh_expires_at",
-    "refresh_line_ends_at",
 ];
 
 /// One member of all exchanges.
@@ -123,7 +122,7 @@ fn facts<'a>(exchanges: &'a [Exchange], providers: &'a [String]) -> Vec<Column<'
     ]
 }
 
-/// In the order of [`GRANT`].
+/// In the order of [`GRANT`], and the last one.
 fn grants(rows: &[Row]) -> Vec<Column<'_>> {
     let texts = |of: fn(&Row) -> Option<&str>| Column::Texts(rows.iter().map(of).collect());
     let bytes = |of: fn(&Row) -> Option<&[u8]>| Column::Bytes(rows.iter().map(of).collect());
@@ -178,7 +177,7 @@ impl QueryFragment<Pg> for Statement<'_> {
         list(&FACTS, &mut out);
         list(&GRANT, &mut out);
         out.push_sql(
-            "place)), \
+            "refresh_line_ends_at, place)), \
              proof AS MATERIALIZED (SELECT asked.* FROM asked \
                  JOIN keys ON keys.consumer_key = asked.proven_key AND keys.revision = asked.key_revision \
                  JOIN providers ON providers.id = asked.provider AND providers.revision = asked.provider_revision \
@@ -194,9 +193,9 @@ impl QueryFragment<Pg> for Statement<'_> {
                  ON CONFLICT (issuer, replay_key) DO NOTHING RETURNING issuer, replay_key), \
              granted AS (INSERT INTO grants (",
         );
-        list(&GRANT[..GRANT.len() - 1], &mut out);
+        list(&GRANT, &mut out);
         out.push_sql("refresh_line_ends_at) SELECT ");
-        list(&GRANT[..GRANT.len() - 1], &mut out);
+        list(&GRANT, &mut out);
         out.push_sql(
             "refresh_line_ends_at FROM proof WHERE replay_key IS NULL OR place IN (SELECT first.place FROM first \
                  JOIN claimed ON claimed.issuer = first.claimed_of AND claimed.replay_key = first.replay_key) RETURNING id) \
