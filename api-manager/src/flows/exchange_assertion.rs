@@ -90,7 +90,7 @@ pub async fn exchange_on_kept_facts(
     let Some(terms) = Terms::kept(app, readings, &jwt, now) else { return Ok(None) };
     let Ok(decided) = terms.decide(app, jwt, grant, now).await else { return Ok(None) };
     let Decided { record, single_use, issued } = decided;
-    match app.exchanges.keep(terms.exchange(record, single_use), now).await? {
+    match app.exchanges.keep(terms.exchange(record, single_use)).await? {
         Outcome::Granted => Ok(Some(issued)),
         Outcome::OutOfDate => Ok(None),
         Outcome::Replayed => Err(Denied::Replayed),

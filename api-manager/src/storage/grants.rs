@@ -17,7 +17,7 @@ use crate::domain::ids::{ApplicationId, GrantId, IdentityProviderId};
 use crate::domain::revocation::Revocation;
 
 pub use by_digest::{FoundByDigest, find_by_access_digest, find_by_access_digests, find_by_refresh_digest};
-pub use proven::{Claim, Exchange, Outcome, Proof, insert_all_proven, insert_proven};
+pub use proven::{Claim, Exchange, Outcome, Proof, insert_proven};
 
 use row::Row;
 
@@ -121,11 +121,9 @@ pub fn revoke(
     if let AnyConnection::Postgres(postgres) = connection {
         sql_query("SELECT pg_advisory_xact_lock(7231946502)").execute(postgres)?;
     }
-    let by_token = match revocation {
-        Revocation::Token(digest) => {
-            let Some(grant) = find_by_access_digest(connection, digest, now)? else { return Ok(0) };
-            Some(grant.id.to_string())
-        }
+    // Found by its slot of time where there are slots; an unknown one has no id.
+    let of_token = match revocation {
+        Revocation::Token(digest) => find_by_access_digest(connection, digest, now)?.map(|grant| grant.id),
         _ => None,
     };
     either!(connection, native => {
@@ -134,7 +132,7 @@ pub fn revoke(
             .filter(grants::revoked_at.is_null())
             .filter(grants::expires_at.gt(now.0).or(grants::refresh_expires_at.assume_not_null().gt(now.0)));
         let changed = match revocation {
-            Revocation::Token(_) => live.filter(grants::id.nullable().eq(&by_token)).execute(native),
+            Revocation::Token(_) => of_token.map_or(Ok(0), |id| live.filter(grants::id.eq(id.to_string())).execute(native)),
             Revocation::Family(family) => {
                 // A first grant's family is its own id: the index of families holds those after it only.
                 let first = grants::id.eq(family.to_string()).and(grants::parent.is_null());

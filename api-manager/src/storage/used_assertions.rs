@@ -125,8 +125,8 @@ pub fn remove_expired(
 /// Of a slot that is over whatever its rows are.
 fn remove_of_slot(sqlite: &mut SqliteConnection, slot: i64, most: i64) -> QueryResult<usize> {
     sql_query(
-        "DELETE FROM used_assertions WHERE slot = ? AND replay_key IN (SELECT replay_key \
-         FROM used_assertions WHERE slot = ? ORDER BY replay_key LIMIT ?)",
+        "DELETE FROM used_assertions WHERE slot = ? AND (replay_key, issuer) IN (SELECT replay_key, issuer \
+         FROM used_assertions WHERE slot = ? ORDER BY replay_key, issuer LIMIT ?)",
     )
     .bind::<BigInt, _>(slot)
     .bind::<BigInt, _>(slot)
@@ -137,10 +137,9 @@ fn remove_of_slot(sqlite: &mut SqliteConnection, slot: i64, most: i64) -> QueryR
 /// Of the slot that is never over, by the index that holds its rows only.
 fn remove_of_all_times(sqlite: &mut SqliteConnection, now: UnixTime, most: i64) -> QueryResult<usize> {
     sql_query(
-        "DELETE FROM used_assertions WHERE slot = 0 AND expires_at <= ? AND replay_key IN (SELECT replay_key \
+        "DELETE FROM used_assertions WHERE slot = 0 AND (replay_key, issuer) IN (SELECT replay_key, issuer \
          FROM used_assertions INDEXED BY used_assertions_by_end WHERE slot = 0 AND expires_at <= ? LIMIT ?)",
     )
-    .bind::<BigInt, _>(now.0)
     .bind::<BigInt, _>(now.0)
     .bind::<BigInt, _>(most)
     .execute(sqlite)

@@ -8,11 +8,11 @@ use api_manager::domain::identity_provider::IdentityProvider;
 use api_manager::domain::revocation::Revocation;
 use api_manager::domain::route_change::RouteChange;
 use api_manager::exchanges::Exchanges;
-use api_manager::storage::grants::{self, Claim, Exchange, Outcome, Proof, insert_all_proven, insert_proven};
+use api_manager::storage::grants::{self, Claim, Exchange, Outcome, Proof, insert_proven};
 use api_manager::storage::{application_keys, identity_providers, revisions, route_changes, used_assertions};
 use shared_claims::clock::UnixTime;
 use shared_claims::secret::Digest;
-use shared_server::database::{AnyConnection, StorageError};
+use shared_server::database::StorageError;
 use test_support::on_every_stage;
 
 use super::grants::{digest, grant, provider as a_provider};
@@ -31,7 +31,7 @@ struct Facts {
 impl Facts {
     /// An exchange on them, of an assertion that is spent by it where it has a replay key.
     fn exchange(&self, replay_key: Option<Digest>, now: UnixTime) -> Exchange {
-        let mut grant = grant();
+        let mut grant = Grant { issued_at: now, ..grant() };
         grant.lineage.parent = None;
         grant.consumer_key.clone_from(&self.key.consumer_key);
         if let Some(origin) = &mut grant.lineage.assertion {
@@ -92,18 +92,14 @@ impl Store {
     ) -> Result<(Outcome, Grant), StorageError> {
         let exchange = facts.exchange(replay_key, now);
         let grant = exchange.grant.clone();
-        let write = self.database.write_in_one_statement(move |c| insert_proven(c, &exchange, now));
-        Ok((write.await?, grant))
+        let outcomes = self.grants_all(&[exchange]).await?;
+        assert_eq!(outcomes.len(), 1);
+        Ok((outcomes[0], grant))
     }
 
-    /// All of them by one statement where the database has one for several.
     async fn grants_all(&self, exchanges: &[Exchange]) -> Result<Vec<Outcome>, StorageError> {
         let exchanges = exchanges.to_vec();
-        let all = move |c: &mut AnyConnection| match c {
-            AnyConnection::Postgres(_) => insert_all_proven(c, &exchanges),
-            AnyConnection::Sqlite(_) => exchanges.iter().map(|one| insert_proven(c, one, NOW)).collect(),
-        };
-        self.database.write_in_one_statement(all).await
+        self.database.write_in_one_statement(move |c| insert_proven(c, &exchanges)).await
     }
 
     async fn kept(&self, grant: &Grant) -> Option<Grant> {
@@ -184,7 +180,7 @@ on_every_stage! {
             .chain(&keys)
             .map(|key| {
                 let (exchanges, exchange) = (Arc::clone(&exchanges), facts.exchange(Some(*key), NOW));
-                tokio::spawn(async move { (exchanges.keep(exchange.clone(), NOW).await.unwrap(), exchange.grant) })
+                tokio::spawn(async move { (exchanges.keep(exchange.clone()).await.unwrap(), exchange.grant) })
             })
             .collect();
 
@@ -203,12 +199,12 @@ on_every_stage! {
         let facts = store.facts(&store.keeps_application("o", "a").await).await;
         let exchanges = Exchanges::on(&store.database);
         let first = facts.exchange(None, NOW);
-        assert_eq!(exchanges.keep(first.clone(), NOW).await, Ok(Outcome::Granted));
+        assert_eq!(exchanges.keep(first.clone()).await, Ok(Outcome::Granted));
         let mut same_token = facts.exchange(None, NOW);
         same_token.grant.access_digest = first.grant.access_digest;
 
-        assert_eq!(exchanges.keep(same_token, NOW).await, Err(StorageError::Duplicate));
-        assert_eq!(exchanges.keep(facts.exchange(None, NOW), NOW).await, Ok(Outcome::Granted));
+        assert_eq!(exchanges.keep(same_token).await, Err(StorageError::Duplicate));
+        assert_eq!(exchanges.keep(facts.exchange(None, NOW)).await, Ok(Outcome::Granted));
     }
 
     async fn a_reusable_assertion_is_not_claimed(stage: test_support::Stage) {

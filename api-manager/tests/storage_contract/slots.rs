@@ -134,6 +134,14 @@ on_every_stage! {
             forgotten.push(store.write(move |c| used_assertions::remove_expired(c, all, 6)).await.unwrap());
         }
         assert_eq!(forgotten, [6, 6, 6, 2, 0]);
+
+        let key = digest();
+        for issuer in ["one", "two"] {
+            store.write(move |c| used_assertions::claim(c, issuer, &key, NOW.plus(60), NOW)).await.unwrap();
+        }
+        for expected in [1, 1, 0] {
+            assert_eq!(store.write(move |c| used_assertions::remove_expired(c, all, 1)).await, Ok(expected));
+        }
     }
 
     async fn one_token_is_revoked_whatever_it_lives_for_and_none_beside_it(stage: Stage) {

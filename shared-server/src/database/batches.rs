@@ -1,6 +1,7 @@
 //! What many callers want, done by one statement: on PostgreSQL, what the write path of SQLite has in its group commit.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -67,6 +68,7 @@ impl<J: Send + 'static, R: Send + 'static> Shared<J, R> {
         if waiting.entries.len() >= MOST_WAITING {
             return Err(StorageError::Busy);
         }
+        self.database.0.writes.fetch_add(1, Ordering::Relaxed);
         waiting.entries.push_back((job, answer));
         let takes_one_more = waiting.lanes < LANES;
         waiting.lanes += usize::from(takes_one_more);

@@ -22,7 +22,7 @@ pub struct Exchange {
     pub proof: Proof,
     /// What is spent by it; nothing where the assertion may come again.
     pub claim: Option<Claim>,
-    /// The first grant of its family.
+    /// The first grant of its family, which is made at the moment.
     pub grant: Grant,
 }
 
@@ -63,23 +63,36 @@ pub enum Outcome {
     Replayed,
 }
 
-/// Keeps the grant if its proof holds and nobody has made its claim before; for
-/// [`shared_server::database::Database::write_in_one_statement`].
+/// Keeps each grant whose proof holds and whose claim nobody has made before: an outcome for each, in their order, and of two that make the
+/// same claim the first is granted. For [`shared_server::database::Database::write_in_one_statement`]: on PostgreSQL it is one.
 ///
 /// # Errors
-/// As [`super::insert`].
+/// As [`super::insert`]; it is one of all.
 pub fn insert_proven(
     connection: &mut AnyConnection,
+    exchanges: &[Exchange],
+) -> Result<Vec<Outcome>, StorageError> {
+    let mut outcomes = Vec::with_capacity(exchanges.len());
+    for exchange in exchanges {
+        let answer = match connection {
+            AnyConnection::Postgres(postgres) => return together::insert(postgres, exchanges),
+            // It has one writer and is asked within the process: statement by statement.
+            AnyConnection::Sqlite(sqlite) => answer(sqlite, exchange)?,
+        };
+        outcomes.push(conclude(connection, exchange, answer)?);
+    }
+    Ok(outcomes)
+}
+
+/// What follows from an [`answer`]. Nothing is written before the last refusal.
+fn conclude(
+    connection: &mut AnyConnection,
     exchange: &Exchange,
-    now: UnixTime,
+    answer: (bool, bool, bool),
 ) -> Result<Outcome, StorageError> {
-    let Exchange { proof, claim, grant } = exchange;
-    let sqlite = match connection {
-        AnyConnection::Sqlite(sqlite) => sqlite,
-        AnyConnection::Postgres(postgres) => return together::insert_one(postgres, exchange),
-    };
-    // SQLite has one writer and is asked within the process: statement by statement. Nothing is written before the last refusal.
-    match answer(sqlite, proof, claim.as_ref(), now)? {
+    let Exchange { claim, grant, .. } = exchange;
+    let now = grant.issued_at;
+    match answer {
         (false, ..) => return Ok(Outcome::OutOfDate),
         (true, true, _) => return Ok(Outcome::Replayed),
         (true, false, false) => {}
@@ -98,29 +111,11 @@ pub fn insert_proven(
     Ok(Outcome::Granted)
 }
 
-/// What [`insert_proven`] does, of several on PostgreSQL by one statement: an outcome for each, in their order. Of two that make the same
-/// claim the first is granted. An error is one of all.
-///
-/// # Errors
-/// As [`super::insert`].
-pub fn insert_all_proven(
-    connection: &mut AnyConnection,
-    exchanges: &[Exchange],
-) -> Result<Vec<Outcome>, StorageError> {
-    match connection {
-        AnyConnection::Postgres(postgres) => together::insert(postgres, exchanges),
-        AnyConnection::Sqlite(_) => Err(StorageError::Fault("SQLite is written by one thread".to_owned())),
-    }
-}
-
 /// Whether the proof holds for as long as the transaction lasts, whether the assertion was claimed, and whether that has to be looked
 /// for elsewhere, too.
-fn answer(
-    sqlite: &mut SqliteConnection,
-    proof: &Proof,
-    claim: Option<&Claim>,
-    now: UnixTime,
-) -> Result<(bool, bool, bool), StorageError> {
+fn answer(sqlite: &mut SqliteConnection, exchange: &Exchange) -> Result<(bool, bool, bool), StorageError> {
+    let Exchange { proof, claim, grant } = exchange;
+    let (claim, now) = (claim.as_ref(), grant.issued_at);
     let question = Question {
         proof,
         provider: &proof.provider.to_string(),

@@ -34,6 +34,14 @@ fn work(_: &mut AnyConnection, jobs: &[Job]) -> Result<Vec<usize>, StorageError>
     Ok(jobs.iter().map(|_| jobs.len()).collect())
 }
 
+/// Batches that nobody has asked anything, for as long as their folder is held.
+fn at_rest() -> (tempfile::TempDir, Batches<Job, usize>) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::parse("sqlite://test.db", directory.path()).unwrap();
+    let batches = Batches::new(Database::open(&url, 4).unwrap(), work);
+    (directory, batches)
+}
+
 /// Batches of which every lane is busy until it is let go.
 struct Busy {
     batches: Batches<Job, usize>,
@@ -43,9 +51,7 @@ struct Busy {
 
 impl Busy {
     async fn begin() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::parse("sqlite://test.db", directory.path()).unwrap();
-        let batches = Batches::new(Database::open(&url, 4).unwrap(), work);
+        let (directory, batches) = at_rest();
         let mut lanes = Vec::new();
         for _ in 0..LANES {
             let ((begun, has_begun), (let_go, go_on)) = (mpsc::channel(), mpsc::channel());
@@ -149,9 +155,7 @@ async fn where_no_connection_is_to_be_had_everybody_hears_it_and_the_next_is_ser
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_ends_with_its_thread_leaves_nobody_waiting() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::parse("sqlite://test.db", directory.path()).unwrap();
-    let batches = Batches::new(Database::open(&url, 4).unwrap(), work);
+    let (_directory, batches) = at_rest();
     let mut lanes = Vec::new();
     for _ in 0..LANES {
         let ((begun, has_begun), (let_go, go_on)) = (mpsc::channel(), mpsc::channel());

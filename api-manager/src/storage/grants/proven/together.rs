@@ -10,7 +10,7 @@ use super::super::Row;
 use super::{Exchange, Outcome};
 use crate::storage::revisions;
 
-/// As [`super::insert_all_proven`].
+/// As [`super::insert_proven`].
 pub(super) fn insert(
     postgres: &mut PgConnection,
     exchanges: &[Exchange],
@@ -21,12 +21,6 @@ pub(super) fn insert(
     let statement = Statement::of(exchanges, &providers, &rows);
     let answers: Vec<(bool, bool)> = statement.load(postgres)?;
     Ok(answers.into_iter().map(outcome).collect())
-}
-
-/// As [`super::insert_proven`].
-pub(super) fn insert_one(postgres: &mut PgConnection, exchange: &Exchange) -> Result<Outcome, StorageError> {
-    let outcomes = insert(postgres, std::slice::from_ref(exchange))?;
-    outcomes.into_iter().next().ok_or_else(|| StorageError::Fault("an exchange has no outcome".to_owned()))
 }
 
 /// Of whether the proof held, and whether the grant was kept.
