@@ -71,6 +71,12 @@ impl Outcome {
         self.verdict(target, ratio.to_string(), met);
     }
 
+    /// Judges a ratio: at least `bound` is enough.
+    pub fn at_least(&mut self, target: &str, ratio: Ratio, bound: f64) {
+        let met = (!ratio.median.is_nan()).then_some(ratio.median >= bound);
+        self.verdict(target, ratio.to_string(), met);
+    }
+
     /// Judges a figure in whatever way.
     pub fn verdict(&mut self, target: &str, figure: impl Into<String>, met: Option<bool>) {
         self.verdicts.push(Verdict { target: target.to_owned(), figure: figure.into(), met });
@@ -109,10 +115,13 @@ mod tests {
         outcome.at_most("half", Ratio::of(&[1.0], &[2.0]), 0.5);
         outcome.at_most("less", Ratio::of(&[1.0], &[2.0]), 0.4);
         outcome.at_most("of nobody", Ratio::of(&[1.0], &[]), 1.0);
+        outcome.at_least("half", Ratio::of(&[1.0], &[2.0]), 0.5);
+        outcome.at_least("more", Ratio::of(&[1.0], &[2.0]), 0.6);
+        outcome.at_least("of nobody", Ratio::of(&[], &[2.0]), 0.6);
 
         let met: Vec<Option<bool>> = outcome.verdicts.iter().map(|verdict| verdict.met).collect();
 
-        assert_eq!(met, [Some(true), Some(false), None]);
+        assert_eq!(met, [Some(true), Some(false), None].repeat(2));
         assert_eq!(outcome.about, "one two");
     }
 

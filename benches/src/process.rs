@@ -126,10 +126,28 @@ impl Process {
         assert!(ended.is_none(), "{} ended, {ended:?}:\n{}", self.name, self.log());
     }
 
+    /// Keeps it from running until it [goes on](Process::goes_on).
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn holds_still(&self) {
+        kill(self.nix_pid(), Signal::SIGSTOP).expect("the process is ours and runs");
+    }
+
+    /// Lets it run again.
+    ///
+    /// # Panics
+    /// As [`Process::holds_still`].
+    pub fn goes_on(&self) {
+        kill(self.nix_pid(), Signal::SIGCONT).expect("the process is ours and was held");
+    }
+
     /// Tells it to end (SIGTERM) and waits until it has; kills it where it does not.
     pub fn stop(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         let _ = kill(self.nix_pid(), Signal::SIGTERM);
+        // What is held does not hear that it is to end.
+        let _ = kill(self.nix_pid(), Signal::SIGCONT);
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
                 let _ = self.child.kill();
@@ -211,6 +229,31 @@ mod tests {
         for pid in process.family().into_iter().skip(1) {
             kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_held_takes_no_cpu_until_it_goes_on_and_ends_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        let mut process = Process::start("busy", command.args(["-c", "while :; do :; done"]), folder.path());
+        let state = |process: &Process| stat(process.pid()).first().cloned().unwrap_or_default();
+        let is_held = |process: &Process| state(process) == "T";
+
+        process.holds_still();
+        while !is_held(&process) {
+            std::thread::yield_now();
+        }
+        let spent = process.cpu();
+        std::thread::sleep(Duration::from_millis(30));
+        assert_eq!(process.cpu(), spent);
+
+        process.goes_on();
+        while process.cpu() == spent {
+            std::thread::yield_now();
+        }
+        process.holds_still();
+        process.stop();
+        assert!(matches!(process.child.try_wait(), Ok(Some(_))));
     }
 
     #[tokio::test]

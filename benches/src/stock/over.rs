@@ -1,6 +1,5 @@
 //! Millions of grants that are over, written by SQL: one by one they would take an hour.
 
-use api_manager::storage::slots;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -13,6 +12,8 @@ use crate::server::Server;
 const BATCH: usize = 1_000_000;
 /// How long a token lived, and the assertion that bought it, in seconds.
 const LIFETIME: i64 = 3_600;
+/// How many were bought a second.
+const RATE: usize = 3_000;
 
 #[derive(QueryableByName)]
 struct Index {
@@ -22,9 +23,9 @@ struct Index {
     sql: String,
 }
 
-/// Writes `count` grants that ended at `end`, each with the assertion that bought it, copies of one that is there. As if they
-/// had been bought one after the other: their ids ascend, their digests are random. The indexes are dropped meanwhile and
-/// made anew. The server has to be stopped, and the file is worth nothing where this fails: nothing of it can be undone.
+/// Writes `count` grants that have ended, the last of them at `end`, each with the assertion that bought it, copies of one that
+/// is there. As if they had been bought one after the other, 3,000 a second: their ids ascend, their digests are random.
+/// The indexes are dropped meanwhile and made anew. The server has to be stopped, and the file is worth nothing where this fails: nothing of it can be undone.
 ///
 /// # Panics
 /// The database fails.
@@ -44,13 +45,13 @@ pub fn tokens_that_are_over(server: &Server, count: usize, end: UnixTime) {
     run("CREATE TEMP TABLE template AS SELECT * FROM grants LIMIT 1");
     indexes.iter().for_each(|index| run(&format!("DROP INDEX {}", index.name)));
     for first in (0..count).step_by(BATCH) {
-        run(&grants(first, BATCH.min(count - first), end));
+        run(&grants(first, BATCH.min(count - first), (count, end)));
         eprintln!("{} of {count} grants that are over", count.min(first + BATCH));
     }
+    // A token and its assertion have the same slot: they live for as long.
     run(&format!(
         "INSERT INTO used_assertions (issuer, replay_key, expires_at, slot) \
-         SELECT issuer, assertion_digest, expires_at, {} FROM grants WHERE expires_at = {} ORDER BY rowid",
-        slots::of(end, LIFETIME),
+         SELECT issuer, assertion_digest, expires_at, slot FROM grants WHERE expires_at <= {} ORDER BY rowid",
         end.0
     ));
     indexes.iter().for_each(|index| run(&index.sql));
@@ -59,15 +60,17 @@ pub fn tokens_that_are_over(server: &Server, count: usize, end: UnixTime) {
     std::fs::File::open(&file).and_then(|file| file.sync_all()).expect("the file can be synced");
 }
 
-fn grants(first: usize, count: usize, end: UnixTime) -> String {
+/// Those from `first` on, of so many in all of which the last one ended at `end`.
+fn grants(first: usize, count: usize, (all, end): (usize, UnixTime)) -> String {
     format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}), \
-         fresh (id) AS MATERIALIZED ( \
-             SELECT printf('%08x-0000-7000-8000-%012x', i + {first}, abs(random() % 281474976710656)) FROM n) \
+         fresh (id, ended) AS MATERIALIZED ( \
+             SELECT printf('%08x-0000-7000-8000-%012x', i + {first}, abs(random() % 281474976710656)), \
+                 {end} - ({all} - {first} - i) / {RATE} FROM n) \
          INSERT INTO grants (id, access_digest, consumer_key, application_id, key_type, subject, issuer, \
              identity_provider_id, key_thumbprint, assertion_jti, assertion_digest, scopes, issued_at, expires_at, family) \
          SELECT fresh.id, randomblob(32), consumer_key, application_id, key_type, 'person-' || fresh.id, issuer, \
-             identity_provider_id, key_thumbprint, fresh.id, randomblob(32), scopes, {end} - {LIFETIME}, {end}, fresh.id \
+             identity_provider_id, key_thumbprint, fresh.id, randomblob(32), scopes, ended - {LIFETIME}, ended, fresh.id \
          FROM fresh, temp.template",
         end = end.0,
     )
