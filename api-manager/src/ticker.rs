@@ -6,6 +6,24 @@ use tokio::time::Instant;
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
 
+/// One look at both clocks, for all that asks of the time at one go: to look once more costs more than most of what is done with
+/// it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// What it is dated.
+    pub date: UnixTime,
+    /// What is measured from it.
+    pub instant: Instant,
+}
+
+impl Moment {
+    /// The present one.
+    #[must_use]
+    pub fn now(clock: &Clock) -> Self {
+        Self { date: clock.now(), instant: Instant::now() }
+    }
+}
+
 /// Counts from when it was made; follows a clock that is moved by hand.
 #[derive(Clone, Debug)]
 pub struct Ticker {
@@ -23,9 +41,18 @@ impl Ticker {
     /// The present moment, in nanoseconds.
     #[must_use]
     pub fn now(&self) -> u64 {
+        self.at(Moment::now(&self.clock))
+    }
+
+    /// A moment, in nanoseconds.
+    #[must_use]
+    pub fn at(&self, moment: Moment) -> u64 {
         match &self.clock {
-            Clock::System => u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            Clock::Manual(_) => u64::try_from(self.clock.now().0).unwrap_or(0).saturating_mul(SECOND),
+            Clock::System => {
+                let since = moment.instant.saturating_duration_since(self.started);
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            }
+            Clock::Manual(_) => u64::try_from(moment.date.0).unwrap_or(0).saturating_mul(SECOND),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -75,13 +74,9 @@ impl Clock {
 
     /// The present moment.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
     pub fn now(&self) -> UnixTime {
         match self {
-            Self::System => {
-                let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                UnixTime(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
-            }
+            Self::System => system_time(),
             Self::Manual(now) => UnixTime(now.load(Ordering::SeqCst)),
         }
     }
@@ -94,9 +89,33 @@ impl Clock {
     }
 }
 
+/// By the clock that the kernel sets with each tick: seconds are all that is asked of it, and it is read without the processor's
+/// counter, which takes several times as long.
+#[cfg(target_os = "linux")]
+fn system_time() -> UnixTime {
+    UnixTime(rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec)
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+fn system_time() -> UnixTime {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_clock_is_at_most_a_tick_behind() {
+        let exact = || std::time::UNIX_EPOCH.elapsed().unwrap();
+        let before = exact();
+        let now = Clock::System.now().0;
+        let (before, after) = (before.saturating_sub(std::time::Duration::from_millis(20)), exact());
+        assert!((before.as_secs()..=after.as_secs()).contains(&now.try_into().unwrap()));
+    }
 
     #[test]
     fn a_moment_reads_as_rfc_3339() {

@@ -13,6 +13,7 @@ use super::Gateway;
 use super::bodies::Outgoing;
 use super::connection::{InFlight, Pulse};
 use super::cors;
+use super::credentials::Presented;
 use super::decision::{self, Asked, Decision, Step};
 use super::forward::{Way, forward};
 use super::grant_cache::Entry;
@@ -35,6 +36,7 @@ use super::validate;
 use super::websocket;
 use crate::ahead;
 use crate::domain::api::Operation;
+use crate::ticker::Moment;
 
 /// The status under which a call is counted whose answer nobody waited for; nothing ever answers with it.
 const GIVEN_UP: u16 = 499;
@@ -56,7 +58,7 @@ pub struct Call<'a> {
     pub watch: Option<Watch>,
     /// Its place at a backend.
     pub lease: Option<Lease>,
-    started: Instant,
+    began: Moment,
     /// When it went to the backend.
     sent: Option<Instant>,
     /// Until its answer has a head.
@@ -71,7 +73,7 @@ impl<'a> Call<'a> {
         pulse: &'a Arc<Pulse>,
         request_id: &'a HeaderValue,
         trace: &'a Trace,
-        (started, in_flight): (Instant, InFlight),
+        (began, in_flight): (Moment, InFlight),
     ) -> Self {
         let account = Account::default();
         Self {
@@ -84,7 +86,7 @@ impl<'a> Call<'a> {
             account,
             watch: None,
             lease: None,
-            started,
+            began,
             sent: None,
             in_flight: Some(in_flight),
         }
@@ -161,7 +163,7 @@ impl<'a> Call<'a> {
             request_id,
         };
         // To read a body takes a while.
-        let now = if seeking.has_body { self.gateway.app.clock.now() } else { at };
+        let now = if seeking.has_body { self.gateway.app.clock.now() } else { at.date };
         let missed = match self.gateway.answers.seek(&seeking, now) {
             Sought::Found(mut response) => {
                 tell(standing.as_ref(), &mut response);
@@ -218,7 +220,11 @@ impl<'a> Call<'a> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
-        // Where it goes is found before the headers are looked at, so that the route is at hand when it is read.
+        let presented = Presented::of(request.headers(), self.pulse.peer, self.pulse.certificate);
+        let token = presented.token();
+        token.iter().for_each(|token| self.gateway.grants.fetch_slot(token));
+        // Where it goes is found before the other headers are looked at, so that the route is at hand when it is read, and what
+        // the token stands for as well.
         let table = self.gateway.table.load();
         let path = path::canonical(request.uri().path());
         let found = path.as_deref().ok().and_then(|path| table.find(path));
@@ -229,6 +235,7 @@ impl<'a> Call<'a> {
             return Err(Refusal::Malformed("the request's length is not said in one plain way"));
         }
         let host = headers::host(request)?;
+        token.iter().for_each(|token| self.gateway.grants.fetch_entry(token));
         let target = request.uri().path_and_query();
         if target.is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
             return Err(path::BadPath::TooLong.into());
@@ -241,11 +248,16 @@ impl<'a> Call<'a> {
         if let Some(answer) = self.preflight(request, found.as_ref()) {
             return Ok((host, Begun::Answered(answer.into())));
         }
-        let asked = self.asked.insert(Arc::new(Asked::of(request, path, self.pulse)));
+        let asked = self.asked.insert(Arc::new(Asked {
+            method: request.method().clone(),
+            path: path.into(),
+            presented,
+        }));
         if let Some(found) = &found {
             found.route.fetch_further();
         }
-        let step = decision::decide_at(self.gateway, (&table, found), asked, None, &mut self.route);
+        let step =
+            decision::decide_at(self.gateway, (&table, found), (asked, None), &mut self.route, self.began);
         Ok((host, Begun::Asked(step)))
     }
 
@@ -286,14 +298,15 @@ impl<'a> Call<'a> {
         route: &Route,
         operation: &Operation,
         subscriber: Option<&Subscriber>,
-        now: UnixTime,
+        at: Moment,
     ) -> Result<Option<Standing>, Refusal> {
         let subscription = subscriber.and_then(|subscriber| subscriber.at(route.id)?.limited.as_ref());
         let application = subscriber.and_then(|subscriber| subscriber.limited.as_ref());
         let (of_operation, of_api) =
             route.shared.as_ref().map_or((None, None), |shared| shared.of(operation));
         let limits = [subscription, application, of_operation, of_api, route.max_tps.as_deref()];
-        take_all(limits.into_iter().flatten(), self.gateway.buckets.now(), now).map_err(Refusal::Throttled)
+        take_all(limits.into_iter().flatten(), self.gateway.buckets.at(at), at.date)
+            .map_err(Refusal::Throttled)
     }
 }
 
@@ -309,11 +322,11 @@ impl Drop for Call<'_> {
         match self.sent {
             Some(sent) => account.backend = Some(sent.elapsed()),
             // It waited for its client's body, or for its turn.
-            None => account.queued = self.started.elapsed(),
+            None => account.queued = self.began.instant.elapsed(),
         }
         let usage = &self.gateway.usage;
         let counted = usage.slot_of(self.route.as_deref());
-        let (begun, id) = ((self.started, account), self.request_id.clone());
+        let (begun, id) = ((self.began.instant, account), self.request_id.clone());
         let mut ledger = Ledger::open(usage.clone(), counted, status, begun, id, in_flight);
         ledger.broke_off("its client waited no longer");
     }

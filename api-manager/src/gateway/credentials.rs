@@ -109,6 +109,15 @@ impl Presented {
         chosen
     }
 
+    /// The opaque token, where one came.
+    #[must_use]
+    pub fn token(&self) -> Option<Credential> {
+        match &self.bearer {
+            Bearer::Token(digest) => Some(Credential { scheme: Scheme::Token, digest: *digest }),
+            Bearer::Nothing | Bearer::Junk | Bearer::Jwt(..) => None,
+        }
+    }
+
     /// The JWT, where one came.
     #[must_use]
     pub fn jwt(&self) -> Option<&Arc<str>> {

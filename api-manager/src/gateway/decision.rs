@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request};
-use shared_claims::clock::UnixTime;
+use http::Method;
 
 use super::Gateway;
 use super::admission::{Token, admit};
-use super::connection::Pulse;
 use super::credentials::{Choice, Credential, Presented};
 use super::deny;
 use super::grant_cache::{Cached, CannotLookUp, Entry};
@@ -20,6 +18,7 @@ use super::subscribers::Subscriber;
 use crate::domain::api::Operation;
 use crate::domain::application::KeyType;
 use crate::domain::lifecycle::State;
+use crate::ticker::Moment;
 
 /// What a request asks for, and what it shows: all that a decision needs to know of it.
 pub struct Asked {
@@ -29,15 +28,6 @@ pub struct Asked {
     pub path: Box<str>,
     /// What it shows, and where it comes from.
     pub presented: Presented,
-}
-
-impl Asked {
-    /// By a request over the connection of `pulse`, whose path is `path` in canonical form.
-    #[must_use]
-    pub fn of<B>(request: &Request<B>, path: &str, pulse: &Pulse) -> Self {
-        let presented = Presented::of(request.headers(), pulse.peer, pulse.certificate);
-        Self { method: request.method().clone(), path: path.into(), presented }
-    }
 }
 
 /// What is decided of a request that may pass.
@@ -55,7 +45,7 @@ pub struct Decision {
     /// The length of the part of the path that led to the API.
     pub prefix: usize,
     /// When it was decided.
-    pub at: UnixTime,
+    pub at: Moment,
 }
 
 /// How far a decision came.
@@ -119,7 +109,8 @@ pub fn try_decide(
     route: &mut Option<Arc<Route>>,
 ) -> Result<Step, Refusal> {
     let table = gateway.table.load();
-    decide_at(gateway, (&table, table.find(&asked.path)), asked, fetched, route)
+    let now = Moment::now(&gateway.app.clock);
+    decide_at(gateway, (&table, table.find(&asked.path)), (asked, fetched), route, now)
 }
 
 /// Decides at the place that was found in a table, by what is remembered or was `fetched`. `route` is told the API as soon as it is
@@ -130,9 +121,9 @@ pub fn try_decide(
 pub fn decide_at(
     gateway: &Gateway,
     (table, found): (&RouteTable, Option<Found<'_, '_>>),
-    asked: &Asked,
-    fetched: Option<Fetched>,
+    (asked, fetched): (&Asked, Option<Fetched>),
     route: &mut Option<Arc<Route>>,
+    at: Moment,
 ) -> Result<Step, Refusal> {
     let found = found.filter(|found| found.route.is_in_service()).ok_or(Refusal::NotFound)?;
     let place = route.insert(Arc::clone(found.route));
@@ -142,7 +133,7 @@ pub fn decide_at(
     let choice = asked.presented.choose(place.security);
     let cached = match (&choice, &fetched) {
         (Choice::One(chosen), Some((credential, _))) if chosen == credential => None,
-        (Choice::One(chosen), _) => Some(gateway.grants.get(chosen)),
+        (Choice::One(chosen), _) => Some(gateway.grants.get(chosen, at.instant)),
         _ => None,
     };
     let subscriber_of = |entry: &Arc<Entry>| table.subscriber(entry.principal.application_id());
@@ -161,7 +152,7 @@ pub fn decide_at(
             Undeclared::Method(allow) => Refusal::MethodNotAllowed(Vec::from_iter(allow).join(", ")),
         })?;
 
-    let now = gateway.app.clock.now();
+    let now = at.date;
     if let Some(rule) = table.deny.denies_place(asked.presented.from.peer, place.id, now) {
         return Err(Refusal::PlaceDenied(rule));
     }
@@ -204,6 +195,6 @@ pub fn decide_at(
         entry,
         subscriber,
         prefix: found.prefix.len(),
-        at: now,
+        at,
     }))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
+use tokio::time::Instant;
 
 use super::Gateway;
 use super::credentials::Choice;
@@ -86,7 +87,7 @@ fn explain(gateway: &Gateway, refused: &Refused<'_>) -> (Explanation, Option<Arc
         }
         let choice = asked.presented.choose(route.security);
         let entry = match &choice {
-            Choice::One(credential) => match gateway.grants.get(credential) {
+            Choice::One(credential) => match gateway.grants.get(credential, Instant::now()) {
                 Cached::Known(entry) => Some(entry),
                 Cached::Unknown | Cached::Miss => None,
             },

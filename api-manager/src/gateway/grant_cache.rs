@@ -1,6 +1,7 @@
 //! What the gateway remembers of credentials: facts, never verdicts. A hit touches no lock and no database.
 
 mod asking;
+mod known;
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -15,10 +16,12 @@ use tokio::time::Instant;
 
 use super::credentials::Credential;
 use super::lookups::{Lookups, Waiting};
+use crate::ahead;
 use crate::domain::by_grant::Terms;
 use crate::domain::principal::Principal;
 use crate::domain::revocation::Revocation;
 use crate::domain::scheme::Scheme;
+use known::Known;
 
 /// Bounds of the cache.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,16 @@ pub struct Entry {
     pub principal: Principal,
     /// The sweep before which it was last used.
     used: AtomicU32,
+    /// Whose facts they are.
+    place: Place,
+}
+
+impl Entry {
+    /// Has fetched what every call reads of it.
+    fn fetch(&self) {
+        ahead::fetch(self);
+        ahead::fetch(&self.used);
+    }
 }
 
 /// What the cache says of a credential.
@@ -85,7 +98,7 @@ pub type Answer = Result<Option<Arc<Entry>>, CannotLookUp>;
 /// What a credential is kept by: half of its digest, turned into another for each scheme but the first, so that none of
 /// these takes the place of another. Eight bytes more would be eight more of memory, a million times. No shorter: whom it
 /// stands for must not be a guess, and it takes 2^108 of them to meet one of a million.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place([u8; 16]);
 
 impl From<&Credential> for Place {
@@ -113,7 +126,7 @@ impl Hash for Place {
 /// The cache.
 pub struct GrantCache {
     limits: CacheLimits,
-    known: papaya::HashMap<Place, Arc<Entry>, RandomState>,
+    known: Known,
     /// Until when, in milliseconds since `started`.
     unknown: papaya::HashMap<Place, u64, RandomState>,
     /// What grants share.
@@ -140,7 +153,7 @@ impl GrantCache {
     pub fn new(limits: CacheLimits) -> Self {
         Self {
             limits,
-            known: table(),
+            known: Known::default(),
             unknown: table(),
             terms: Mutex::default(),
             lookups: Lookups::new(limits.lookups),
@@ -152,21 +165,31 @@ impl GrantCache {
         }
     }
 
+    /// Has fetched where is looked first for what is remembered of a credential.
+    pub fn fetch_slot(&self, credential: &Credential) {
+        self.known.fetch_slot(&credential.into());
+    }
+
+    /// Has fetched what is remembered of a credential.
+    pub fn fetch_entry(&self, credential: &Credential) {
+        self.known.fetch_entry(&credential.into());
+    }
+
     /// What is remembered of a credential.
     #[must_use]
-    pub fn get(&self, credential: &Credential) -> Cached {
-        let now = self.milliseconds();
+    pub fn get(&self, credential: &Credential, now: Instant) -> Cached {
+        let now = self.milliseconds(now);
         // Without the feed, a revocation made elsewhere would go unheard: the database has to be asked each time.
         if !self.is_fed(now) {
             return Cached::Miss;
         }
         let place = Place::from(credential);
-        if let Some(entry) = self.known.pin().get(&place) {
+        if let Some(entry) = self.known.get(&place) {
             let sweep = self.sweeps.load(Ordering::Relaxed);
             if entry.used.load(Ordering::Relaxed) != sweep {
                 entry.used.store(sweep, Ordering::Relaxed);
             }
-            return Cached::Known(Arc::clone(entry));
+            return Cached::Known(entry);
         }
         match self.unknown.pin().get(&place) {
             Some(until) if now < *until => Cached::Unknown,
@@ -193,16 +216,10 @@ impl GrantCache {
             return None;
         }
         let used = AtomicU32::new(self.sweeps.load(Ordering::Relaxed));
-        let entry = Arc::new(Entry { principal, used });
+        let entry = Arc::new(Entry { principal, used, place: credential.into() });
         // A full cache serves whom it has; the sweep makes room within a second.
         if self.known.len() < self.limits.grants + self.limits.grants / 8 {
-            let known = self.known.pin();
-            known.insert(credential.into(), Arc::clone(&entry));
-            // From here on to the bound at once: each table that is outgrown on the way may stay for long.
-            let quarter = self.limits.grants / 4;
-            if known.len() == quarter {
-                known.reserve(self.limits.grants - quarter);
-            }
+            self.known.insert(Arc::clone(&entry));
         }
         // Whoever asks after a revocation that comes from now on must not hear of what was read before it.
         let waiting = self.lookups.take(credential);
@@ -214,7 +231,8 @@ impl GrantCache {
     fn remember_unknown(&self, credential: &Credential) {
         if self.unknown.len() < self.limits.unknown {
             let bound = u64::try_from(self.limits.unknown_for.as_millis()).unwrap_or(u64::MAX);
-            self.unknown.pin().insert(credential.into(), self.milliseconds().saturating_add(bound));
+            let until = self.milliseconds(Instant::now()).saturating_add(bound);
+            self.unknown.pin().insert(credential.into(), until);
         }
     }
 
@@ -229,15 +247,15 @@ impl GrantCache {
             }
         }
         if let Revocation::Token(digest) = revocation {
-            self.known.pin().remove(&Place::from(&Credential { scheme: Scheme::Token, digest: *digest }));
+            self.known.remove(&Place::from(&Credential { scheme: Scheme::Token, digest: *digest }));
             return;
         }
-        self.known.pin().retain(|_, entry| !entry.principal.is_taken_back_by(revocation));
+        self.known.retain(|entry| !entry.principal.is_taken_back_by(revocation));
     }
 
     /// Forgets one credential, of which more has become known.
     pub fn forget_one(&self, credential: &Credential) {
-        self.known.pin().remove(&Place::from(credential));
+        self.known.remove(&Place::from(credential));
     }
 
     /// Forgets everything.
@@ -248,45 +266,45 @@ impl GrantCache {
             feed.heard += 1;
             feed.recent.clear();
         }
-        self.known.pin().clear();
+        self.known.clear();
         self.unknown.pin().clear();
     }
 
     /// The revocation feed was read to its end, by a read that began at `then`.
     pub fn fed(&self, then: Instant) {
-        let since =
-            u64::try_from(then.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX);
-        self.fed_at.fetch_max(since, Ordering::Relaxed);
+        self.fed_at.fetch_max(self.milliseconds(then), Ordering::Relaxed);
     }
 
     /// How long ago the feed was last read to its end.
     #[must_use]
     pub fn unfed_for(&self) -> Duration {
-        Duration::from_millis(self.milliseconds().saturating_sub(self.fed_at.load(Ordering::Relaxed)))
+        Duration::from_millis(
+            self.milliseconds(Instant::now()).saturating_sub(self.fed_at.load(Ordering::Relaxed)),
+        )
     }
 
     /// Makes room: what has expired, and of what is too much, that which was unused for longest. Once a second.
     pub fn sweep(&self, now: UnixTime) {
         let sweep = self.sweeps.fetch_add(1, Ordering::Relaxed);
-        let moment = self.milliseconds();
+        let moment = self.milliseconds(Instant::now());
         if !self.unknown.is_empty() {
             self.unknown.pin().retain(|_, until| moment < *until);
         }
 
         let full = self.known.len() > self.limits.grants;
         if full || sweep % 30 == 29 {
-            self.known.pin().retain(|_, entry| !entry.principal.has_expired(now));
+            self.known.retain(|entry| !entry.principal.has_expired(now));
             lock(&self.terms).retain(|terms| Arc::strong_count(terms) > 1);
         }
         let excess = self.known.len().saturating_sub(self.limits.grants);
         if excess > 0 {
-            let mut used: Vec<u32> =
-                self.known.pin().iter().map(|(_, entry)| entry.used.load(Ordering::Relaxed)).collect();
+            let mut used = Vec::new();
+            self.known.each(|entry| used.push(entry.used.load(Ordering::Relaxed)));
             // Some more than the excess, so that this is not needed again at once.
             let last = (excess + self.limits.grants / 16).min(used.len().saturating_sub(1));
             let (_, oldest_kept, _) = used.select_nth_unstable(last);
             let (oldest_kept, mut room) = (*oldest_kept, last);
-            self.known.pin().retain(|_, entry| {
+            self.known.retain(|entry| {
                 let goes = room > 0 && entry.used.load(Ordering::Relaxed) <= oldest_kept;
                 room -= usize::from(goes);
                 !goes
@@ -303,7 +321,7 @@ impl GrantCache {
     /// Whether no caller is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.known.len() == 0
     }
 
     /// How often the database was asked.
@@ -321,14 +339,15 @@ impl GrantCache {
         Duration::from_millis(ago) <= self.limits.trust
     }
 
-    fn milliseconds(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn milliseconds(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 /// An empty table. What is taken out of it is freed when a thread has taken out four, not thirty-two: these may be whole
 /// tables that were outgrown.
-fn table<V>() -> papaya::HashMap<Place, V, RandomState> {
+fn table() -> papaya::HashMap<Place, u64, RandomState> {
     let collector = Collector::new().batch_size(4);
     papaya::HashMap::builder().hasher(RandomState::default()).collector(collector).build()
 }

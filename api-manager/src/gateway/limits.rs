@@ -19,7 +19,7 @@ use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
 use crate::ahead::fetch;
 use crate::domain::ids::{ApiId, ApplicationId};
 use crate::domain::tier::Limit;
-use crate::ticker::{SECOND, Ticker};
+use crate::ticker::{Moment, SECOND, Ticker};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -84,10 +84,10 @@ impl Buckets {
         Self { ticker: Ticker::new(clock), made: Mutex::default() }
     }
 
-    /// The present moment, in nanoseconds.
+    /// A moment, in nanoseconds.
     #[must_use]
-    pub fn now(&self) -> u64 {
-        self.ticker.now()
+    pub fn at(&self, moment: Moment) -> u64 {
+        self.ticker.at(moment)
     }
 
     /// The application's or the subscription's bucket with its tier's rate; `None` for a tier without a limit.
@@ -114,7 +114,7 @@ impl Buckets {
 
     /// Forgets the buckets that no table refers to, once they are full: what they limited may come back before.
     pub fn forget_unused(&self) {
-        let now = self.now();
+        let now = self.ticker.now();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.is_full(now));
     }

@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use log::{error, info};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::Gateway;
 use super::bodies::Outgoing;
@@ -27,6 +27,7 @@ use super::timing;
 use super::trace::Trace;
 use super::tunnel::{Berth, Ends, Tunnel};
 use super::usage::Ledger;
+use crate::ticker::Moment;
 
 /// A body that is read though nobody wants it, in bytes, and how long that may take.
 const SHORT_BODY: u64 = 16 * 1_024;
@@ -39,14 +40,14 @@ pub async fn serve(
     berth: Arc<Berth>,
     request: Request<Inbound>,
 ) -> Response<Outgoing> {
-    let started = Instant::now();
+    let began = Moment::now(&gateway.app.clock);
     let in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
     let trace = Trace::of(request.headers());
     let is_timed = timing::is_wanted(request.headers());
-    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (started, in_flight));
+    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (began, in_flight));
     let is_grpc = grpc::is_call(&request);
     let mut request = Some(request);
 
@@ -99,13 +100,13 @@ pub async fn serve(
         policy.tell(origin.as_ref(), response.headers_mut());
     }
     if is_timed {
-        timing::tell(response.headers_mut(), started.elapsed(), account.backend);
+        timing::tell(response.headers_mut(), began.instant.elapsed(), account.backend);
     }
     let ledger = Ledger::open(
         gateway.usage.clone(),
         gateway.usage.slot_of(route.as_deref()),
         response.status(),
-        (started, account),
+        (began.instant, account),
         request_id,
         in_flight,
     )

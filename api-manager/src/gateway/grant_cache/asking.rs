@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use log::error;
+use tokio::time::Instant;
 
 use super::{Answer, Cached, CannotLookUp, GrantCache, Kept, lock};
 use crate::app::App;
@@ -23,7 +24,7 @@ impl GrantCache {
     /// [`CannotLookUp`].
     pub async fn look_up(self: &Arc<Self>, app: &Arc<App>, wanted: Wanted) -> Answer {
         let credential = wanted.credential();
-        let joined = self.lookups.join(credential, || match self.get(&credential) {
+        let joined = self.lookups.join(credential, || match self.get(&credential, Instant::now()) {
             Cached::Known(entry) => Some(Ok(Some(entry))),
             Cached::Unknown => Some(Ok(None)),
             Cached::Miss => None,

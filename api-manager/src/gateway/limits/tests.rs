@@ -15,7 +15,7 @@ fn a_call_that_one_limit_refuses_costs_the_others_nothing() {
     let wide = buckets.by_tier(Key::Subscription(application, api), Some(&limit(10, None))).unwrap();
     let narrow = buckets.by_tier(Key::Application(application), Some(&limit(1, None))).unwrap();
     let both = [wide.clone(), narrow];
-    let now = buckets.now();
+    let now = buckets.ticker.now();
 
     assert_eq!(take_all(both.iter(), now, NOW).unwrap().unwrap().remaining, 0);
     for _ in 0..100 {
@@ -41,12 +41,12 @@ fn a_bucket_outlives_its_table_until_it_is_full() {
     let buckets = Buckets::new(clock.clone());
     let api = ApiId::generate();
     let limited = buckets.by_max_tps(api, Some(1)).unwrap();
-    assert!(take_all([&limited].into_iter(), buckets.now(), NOW).is_ok());
+    assert!(take_all([&limited].into_iter(), buckets.ticker.now(), NOW).is_ok());
     drop(limited);
 
     buckets.forget_unused();
     let again = buckets.by_max_tps(api, Some(1)).unwrap();
-    assert!(take_all([&again].into_iter(), buckets.now(), NOW).is_err());
+    assert!(take_all([&again].into_iter(), buckets.ticker.now(), NOW).is_err());
     drop(again);
 
     clock.advance(1);
