@@ -220,22 +220,25 @@ impl<'a> Call<'a> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
-        let presented = Presented::of(request.headers(), self.pulse.peer, self.pulse.certificate);
-        let token = presented.token();
-        token.iter().for_each(|token| self.gateway.grants.fetch_slot(token));
-        // Where it goes is found before the other headers are looked at, so that the route is at hand when it is read, and what
-        // the token stands for as well.
+        // Where it goes is found before the headers are looked at, so that the route is at hand when it is read, and then who
+        // calls, so that what the token stands for is at hand as well.
         let table = self.gateway.table.load();
         let path = path::canonical(request.uri().path());
         let found = path.as_deref().ok().and_then(|path| table.find(path));
         if let Some(found) = &found {
             found.route.fetch();
         }
+        let presented = Presented::of(request.headers(), self.pulse.peer, self.pulse.certificate);
+        let token = presented.token();
+        token.iter().for_each(|token| self.gateway.grants.fetch_slot(token));
         if headers::is_misframed_request(request.headers()) {
             return Err(Refusal::Malformed("the request's length is not said in one plain way"));
         }
         let host = headers::host(request)?;
         token.iter().for_each(|token| self.gateway.grants.fetch_entry(token));
+        if let Some(found) = &found {
+            found.route.fetch_further();
+        }
         let target = request.uri().path_and_query();
         if target.is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
             return Err(path::BadPath::TooLong.into());
@@ -253,9 +256,6 @@ impl<'a> Call<'a> {
             path: path.into(),
             presented,
         }));
-        if let Some(found) = &found {
-            found.route.fetch_further();
-        }
         let step =
             decision::decide_at(self.gateway, (&table, found), (asked, None), &mut self.route, self.began);
         Ok((host, Begun::Asked(step)))
