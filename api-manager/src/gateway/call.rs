@@ -13,10 +13,10 @@ use super::Gateway;
 use super::bodies::Outgoing;
 use super::connection::{InFlight, Pulse};
 use super::cors;
-use super::credentials::Presented;
-use super::decision::{self, Asked, Decision, Step};
+use super::credentials::{Credential, Presented};
+use super::decision::{self, Asked, Decision, Facts, Step};
 use super::forward::{Way, forward};
-use super::grant_cache::Entry;
+use super::grant_cache::{Cached, Entry};
 use super::headers::{self, REQUEST_ID};
 use super::inbound::Inbound;
 use super::limits::{Standing, take_all};
@@ -27,7 +27,7 @@ use super::path;
 use super::refusal::Refusal;
 use super::response_cache::{Seeking, Sought};
 use super::rewrite::fill;
-use super::routes::{Found, Route};
+use super::routes::{Found, Route, RouteTable};
 use super::subscribers::Subscriber;
 use super::trace::Trace;
 use super::upstream::attempts::Lease;
@@ -248,6 +248,7 @@ impl<'a> Call<'a> {
         if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             return Err(Refusal::Expectation);
         }
+        let facts = token.map_or(Facts::None, |token| self.remembered(token, &table, found.as_ref()));
         if let Some(answer) = self.preflight(request, found.as_ref()) {
             return Ok((host, Begun::Answered(answer.into())));
         }
@@ -257,8 +258,20 @@ impl<'a> Call<'a> {
             presented,
         }));
         let step =
-            decision::decide_at(self.gateway, (&table, found), (asked, None), &mut self.route, self.began);
+            decision::decide_at(self.gateway, (&table, found), (asked, facts), &mut self.route, self.began);
         Ok((host, Begun::Asked(step)))
+    }
+
+    /// What is remembered of a token. What its application may do here is asked for: it is at hand once everything that comes
+    /// before it is decided.
+    fn remembered(&self, token: Credential, table: &RouteTable, found: Option<&Found<'_, '_>>) -> Facts {
+        let cached = self.gateway.grants.get(&token, self.began.instant);
+        if let (Cached::Known(entry), Some(found)) = (&cached, found)
+            && let Some(subscriber) = table.subscriber(entry.principal.application_id())
+        {
+            table.fetch_right(subscriber, found.route.id);
+        }
+        Facts::Remembered(token, cached)
     }
 
     /// Answers a browser that asks whether a page may call, before anybody is asked for credentials: it sends none.

@@ -60,6 +60,16 @@ pub enum Step {
 /// one of those that were shown meanwhile.
 pub type Fetched = (Credential, Option<Arc<Entry>>);
 
+/// What is known of credentials before a decision begins.
+pub enum Facts {
+    /// Nothing: the cache is asked.
+    None,
+    /// What was looked up because the cache did not know it.
+    Fetched(Fetched),
+    /// What the cache said of this credential at the same moment.
+    Remembered(Credential, Cached),
+}
+
 /// Takes a decision to its end. Where facts have to be fetched first, it begins anew after that: the table may have changed
 /// meanwhile.
 ///
@@ -77,7 +87,7 @@ pub async fn decide(
             Step::Missing(credential) => {
                 let found = fetch(gateway, asked, credential).await;
                 let found = found.map_err(|CannotLookUp| Refusal::CannotLookUp)?;
-                step = try_decide(gateway, asked, Some(found), route)?;
+                step = try_decide(gateway, asked, Facts::Fetched(found), route)?;
             }
         }
     }
@@ -105,15 +115,15 @@ pub async fn fetch(
 pub fn try_decide(
     gateway: &Gateway,
     asked: &Asked,
-    fetched: Option<Fetched>,
+    facts: Facts,
     route: &mut Option<Arc<Route>>,
 ) -> Result<Step, Refusal> {
     let table = gateway.table.load();
     let now = Moment::now(&gateway.app.clock);
-    decide_at(gateway, (&table, table.find(&asked.path)), (asked, fetched), route, now)
+    decide_at(gateway, (&table, table.find(&asked.path)), (asked, facts), route, now)
 }
 
-/// Decides at the place that was found in a table, by what is remembered or was `fetched`. `route` is told the API as soon as it is
+/// Decides at the place that was found in a table, by these facts and what is remembered. `route` is told the API as soon as it is
 /// known to be in service, whatever is decided.
 ///
 /// # Errors
@@ -121,7 +131,7 @@ pub fn try_decide(
 pub fn decide_at(
     gateway: &Gateway,
     (table, found): (&RouteTable, Option<Found<'_, '_>>),
-    (asked, fetched): (&Asked, Option<Fetched>),
+    (asked, facts): (&Asked, Facts),
     route: &mut Option<Arc<Route>>,
     at: Moment,
 ) -> Result<Step, Refusal> {
@@ -131,10 +141,13 @@ pub fn decide_at(
         return Err(Refusal::ApiBlocked);
     }
     let choice = asked.presented.choose(place.security);
-    let cached = match (&choice, &fetched) {
-        (Choice::One(chosen), Some((credential, _))) if chosen == credential => None,
-        (Choice::One(chosen), _) => Some(gateway.grants.get(chosen, at.instant)),
-        _ => None,
+    let (cached, fetched) = match (&choice, facts) {
+        (Choice::One(chosen), Facts::Fetched((credential, entry))) if *chosen == credential => (None, entry),
+        (Choice::One(chosen), Facts::Remembered(credential, cached)) if *chosen == credential => {
+            (Some(cached), None)
+        }
+        (Choice::One(chosen), _) => (Some(gateway.grants.get(chosen, at.instant)), None),
+        _ => (None, None),
     };
     let subscriber_of = |entry: &Arc<Entry>| table.subscriber(entry.principal.application_id());
     let subscriber = match &cached {
@@ -165,7 +178,7 @@ pub fn decide_at(
         Choice::Several => Token::Several,
         Choice::One(credential) => {
             entry = match cached {
-                None => fetched.and_then(|(_, entry)| entry),
+                None => fetched,
                 Some(Cached::Known(entry)) if table.is_ahead_of(&entry.principal) => {
                     gateway.grants.forget_one(&credential);
                     return Ok(Step::Missing(credential));

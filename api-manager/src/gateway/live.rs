@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Gateway;
 use super::credentials::Credential;
-use super::decision::{Asked, Fetched, Step, fetch, try_decide};
+use super::decision::{Asked, Facts, Step, fetch, try_decide};
 use super::grant_cache::CannotLookUp;
 use super::refusal::Refusal;
 use crate::domain::ids::ApiId;
@@ -41,14 +41,14 @@ impl Watch {
     /// # Errors
     /// The rule that refuses.
     pub async fn check(&self) -> Result<(), Refusal> {
-        let Some(credential) = self.check_with(None)? else {
+        let Some(credential) = self.check_with(Facts::None)? else {
             self.untold.store(0, Ordering::Relaxed);
             return Ok(());
         };
         match fetch(&self.gateway, &self.asked, credential).await {
             Ok(entry) => {
                 self.untold.store(0, Ordering::Relaxed);
-                self.check_with(Some(entry)).map(|_| ())
+                self.check_with(Facts::Fetched(entry)).map(|_| ())
             }
             // A busy moment of the database must not cut everybody off.
             Err(CannotLookUp) if self.untold.fetch_add(1, Ordering::Relaxed) < MOST_UNTOLD => Ok(()),
@@ -57,8 +57,8 @@ impl Watch {
     }
 
     /// Decides by the table and the facts of now; the credential where the facts have to be fetched first.
-    fn check_with(&self, fetched: Option<Fetched>) -> Result<Option<Credential>, Refusal> {
-        match try_decide(&self.gateway, &self.asked, fetched, &mut None)? {
+    fn check_with(&self, facts: Facts) -> Result<Option<Credential>, Refusal> {
+        match try_decide(&self.gateway, &self.asked, facts, &mut None)? {
             // Another API has taken its place.
             Step::Decided(decision) if decision.route.id != self.api => Err(Refusal::NotFound),
             Step::Decided(_) => Ok(None),
