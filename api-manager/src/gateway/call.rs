@@ -266,10 +266,8 @@ impl<'a> Call<'a> {
     /// before it is decided.
     fn remembered(&self, token: Credential, table: &RouteTable, found: Option<&Found<'_, '_>>) -> Facts {
         let cached = self.gateway.grants.get(&token, self.began.instant);
-        if let (Cached::Known(entry), Some(found)) = (&cached, found)
-            && let Some(subscriber) = table.subscriber(entry.principal.application_id())
-        {
-            table.fetch_right(subscriber, found.route.id);
+        if let (Cached::Known(entry), Some(found)) = (&cached, found) {
+            table.fetch_right(entry.principal.application_id(), found.route.id);
         }
         Facts::Remembered(token, cached)
     }

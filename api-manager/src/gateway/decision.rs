@@ -154,10 +154,6 @@ pub fn decide_at(
         Some(Cached::Known(entry)) => subscriber_of(entry),
         _ => None,
     };
-    if let Some(subscriber) = subscriber {
-        // At hand once everything that comes before it is decided.
-        table.fetch_right(subscriber, place.id);
-    }
 
     let declared =
         place.operations.find(&asked.method, found.rest).map_err(|undeclared| match undeclared {

@@ -237,8 +237,10 @@ impl RouteTable {
     }
 
     /// Has fetched what an application may do at an API.
-    pub fn fetch_right(&self, subscriber: &Subscriber, api: ApiId) {
-        if !self.is_small() {
+    pub fn fetch_right(&self, application: ApplicationId, api: ApiId) {
+        if !self.is_small()
+            && let Some(subscriber) = self.subscriber(application)
+        {
             subscriber.fetch(api);
         }
     }
