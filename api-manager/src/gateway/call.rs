@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use http::header::EXPECT;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Body;
 use shared_claims::clock::UnixTime;
 use tokio::time::Instant;
@@ -52,6 +52,8 @@ pub struct Call<'a> {
     pub asked: Option<Arc<Asked>>,
     /// The trace that it belongs to.
     pub trace: &'a Trace,
+    /// What it shows of who calls.
+    presented: &'a Presented,
     /// What is known of it for the books.
     pub account: Account,
     /// What lets a long answer be asked about again.
@@ -73,7 +75,7 @@ impl<'a> Call<'a> {
         pulse: &'a Arc<Pulse>,
         request_id: &'a HeaderValue,
         trace: &'a Trace,
-        (began, in_flight): (Moment, InFlight),
+        (presented, began, in_flight): (&'a Presented, Moment, InFlight),
     ) -> Self {
         let account = Account::default();
         Self {
@@ -81,6 +83,7 @@ impl<'a> Call<'a> {
             pulse,
             request_id,
             trace,
+            presented,
             route: None,
             asked: None,
             account,
@@ -114,7 +117,8 @@ impl<'a> Call<'a> {
             Begun::Answered(answer) => return Ok(*answer),
             Begun::Asked(step) => step,
         };
-        let uri = request.uri().clone();
+        // Of which only the query is read once the request is on its way.
+        let uri = request.uri().query().map(|_| request.uri().clone());
         let asked = self.asked.as_ref().ok_or(Refusal::Fault)?;
         let decided = match step {
             Ok(step) => decision::decide(self.gateway, asked, step, &mut self.route).await,
@@ -173,7 +177,7 @@ impl<'a> Call<'a> {
         };
         let assertion = self.assertion((&route, subscriber.as_deref()), entry.as_deref(), now)?;
         let rewritten = rewrite(&operation, rest)?;
-        let query = changes.query(uri.query());
+        let query = changes.query(uri.as_ref().and_then(Uri::query));
         let (rest, query) = (rewritten.as_deref().unwrap_or(rest), query.as_deref());
         let way = Way {
             route: &route,
@@ -220,25 +224,19 @@ impl<'a> Call<'a> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
-        // Where it goes is found before the headers are looked at, so that the route is at hand when it is read, and then who
-        // calls, so that what the token stands for is at hand as well.
+        let token = self.presented.token();
+        token.iter().for_each(|token| self.gateway.grants.fetch_entry(token));
+        // Where it goes is found before the headers are looked at, so that the route is at hand when it is read.
         let table = self.gateway.table.load();
         let path = path::canonical(request.uri().path());
         let found = path.as_deref().ok().and_then(|path| table.find(path));
         if let Some(found) = &found {
             found.route.fetch();
         }
-        let presented = Presented::of(request.headers(), self.pulse.peer, self.pulse.certificate);
-        let token = presented.token();
-        token.iter().for_each(|token| self.gateway.grants.fetch_slot(token));
         if headers::is_misframed_request(request.headers()) {
             return Err(Refusal::Malformed("the request's length is not said in one plain way"));
         }
         let host = headers::host(request)?;
-        token.iter().for_each(|token| self.gateway.grants.fetch_entry(token));
-        if let Some(found) = &found {
-            found.route.fetch_further();
-        }
         let target = request.uri().path_and_query();
         if target.is_some_and(|target| target.as_str().len() > path::LONGEST_TARGET) {
             return Err(path::BadPath::TooLong.into());
@@ -248,6 +246,9 @@ impl<'a> Call<'a> {
         if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             return Err(Refusal::Expectation);
         }
+        if let Some(found) = &found {
+            found.route.fetch_further();
+        }
         let facts = token.map_or(Facts::None, |token| self.remembered(token, &table, found.as_ref()));
         if let Some(answer) = self.preflight(request, found.as_ref()) {
             return Ok((host, Begun::Answered(answer.into())));
@@ -255,7 +256,7 @@ impl<'a> Call<'a> {
         let asked = self.asked.insert(Arc::new(Asked {
             method: request.method().clone(),
             path: path.into(),
-            presented,
+            presented: self.presented.clone(),
         }));
         let step =
             decision::decide_at(self.gateway, (&table, found), (asked, facts), &mut self.route, self.began);

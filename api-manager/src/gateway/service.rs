@@ -18,6 +18,7 @@ use super::call::Call;
 use super::challenge;
 use super::connection::Pulse;
 use super::cors;
+use super::credentials::Presented;
 use super::decisions::{self, Refused};
 use super::grpc;
 use super::headers::{self, REQUEST_ID};
@@ -41,13 +42,16 @@ pub async fn serve(
     request: Request<Inbound>,
 ) -> Response<Outgoing> {
     let began = Moment::now(&gateway.app.clock);
+    // First of all, so that what the token stands for is at hand when it is read.
+    let presented = Presented::of(request.headers(), pulse.peer, pulse.certificate);
+    presented.token().iter().for_each(|token| gateway.grants.fetch_slot(token));
     let in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
     let trace = Trace::of(request.headers());
     let is_timed = timing::is_wanted(request.headers());
-    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (began, in_flight));
+    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (&presented, began, in_flight));
     let is_grpc = grpc::is_call(&request);
     let mut request = Some(request);
 
