@@ -52,8 +52,8 @@ pub struct Call<'a> {
     pub asked: Option<Arc<Asked>>,
     /// The trace that it belongs to.
     pub trace: &'a Trace,
-    /// What it shows of who calls.
-    presented: &'a Presented,
+    /// What it shows of who calls, if that could be read.
+    presented: Option<&'a Presented>,
     /// What is known of it for the books.
     pub account: Account,
     /// What lets a long answer be asked about again.
@@ -75,7 +75,7 @@ impl<'a> Call<'a> {
         pulse: &'a Arc<Pulse>,
         request_id: &'a HeaderValue,
         trace: &'a Trace,
-        (presented, began, in_flight): (&'a Presented, Moment, InFlight),
+        (presented, began, in_flight): (Option<&'a Presented>, Moment, InFlight),
     ) -> Self {
         let account = Account::default();
         Self {
@@ -224,7 +224,8 @@ impl<'a> Call<'a> {
         if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Refusal::MethodNotAllowed(String::new()));
         }
-        let token = self.presented.token();
+        let presented = self.presented.ok_or(Refusal::Fault)?;
+        let token = presented.token();
         token.iter().for_each(|token| self.gateway.grants.fetch_entry(token));
         // Where it goes is found before the headers are looked at, so that the route is at hand when it is read.
         let table = self.gateway.table.load();
@@ -256,7 +257,7 @@ impl<'a> Call<'a> {
         let asked = self.asked.insert(Arc::new(Asked {
             method: request.method().clone(),
             path: path.into(),
-            presented: self.presented.clone(),
+            presented: presented.clone(),
         }));
         let step =
             decision::decide_at(self.gateway, (&table, found), (asked, facts), &mut self.route, self.began);

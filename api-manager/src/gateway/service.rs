@@ -1,6 +1,6 @@
 //! Every request is answered, also where something goes wrong, and entered in the books.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,15 +43,16 @@ pub async fn serve(
 ) -> Response<Outgoing> {
     let began = Moment::now(&gateway.app.clock);
     // First of all, so that what the token stands for is at hand when it is read.
-    let presented = Presented::of(request.headers(), pulse.peer, pulse.certificate);
-    presented.token().iter().for_each(|token| gateway.grants.fetch_slot(token));
+    let presented = presented(&request, &pulse);
+    let token = presented.as_ref().and_then(Presented::token);
+    token.iter().for_each(|token| gateway.grants.fetch_slot(token));
     let in_flight = pulse.begin(request.version() == Version::HTTP_2);
     let request_id = headers::request_id(request.headers());
     let (method, version) = (request.method().clone(), request.version());
     let origin = cors::origin(request.headers()).cloned();
     let trace = Trace::of(request.headers());
     let is_timed = timing::is_wanted(request.headers());
-    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (&presented, began, in_flight));
+    let mut call = Call::new(&gateway, &pulse, &request_id, &trace, (presented.as_ref(), began, in_flight));
     let is_grpc = grpc::is_call(&request);
     let mut request = Some(request);
 
@@ -120,6 +121,12 @@ pub async fn serve(
         return response;
     }
     grpc::spell(response).map(|body| body.with_ledger(ledger).with_watch(watch))
+}
+
+/// What a request shows of who calls; none where to read it panicked, which is answered like any other panic.
+fn presented(request: &Request<Inbound>, pulse: &Pulse) -> Option<Presented> {
+    let read = || Presented::of(request.headers(), pulse.peer, pulse.certificate);
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 /// Reads a short body that nobody wanted, so that the connection can go on. Where the client waits to be asked for it,
