@@ -27,6 +27,8 @@ const ALONE: Duration = Duration::from_millis(20);
 const BREATH: Duration = Duration::from_millis(2);
 /// How much longer than a batch the pause after it is while others write: all but a sixtieth of the time is theirs.
 const WHILE_OTHERS_WRITE: u32 = 59;
+/// The same of how long the batch lasted, its commit included: others wait for that, too, and on a slow disk it is most of it.
+const WHILE_OTHERS_WAIT: u32 = 29;
 /// The same on PostgreSQL, where writers write beside each other and those of other nodes are not seen.
 const WHILE_ANYBODY_MAY: u32 = 3;
 /// How much shorter it is while nobody writes.
@@ -180,14 +182,15 @@ fn next_size(Batch { rows, worked, .. }: Batch, others: Others) -> i64 {
 /// by than is removed, that is less, down to half of the time: a backlog that only grows helps nobody.
 fn pause(batch: Batch, others: Others) -> Duration {
     let Batch { rows, worked, lasted } = batch;
+    let theirs = (worked * WHILE_OTHERS_WRITE).max(lasted * WHILE_OTHERS_WAIT);
     let pause = match others {
         Others::Idle => worked / WHILE_ALONE,
         Others::Unseen => lasted * WHILE_ANYBODY_MAY,
-        Others::Write => worked * WHILE_OTHERS_WRITE,
+        Others::Write => theirs,
         Others::Overtake(rate) => {
             let rows = f64::from(u32::try_from(rows).unwrap_or(u32::MAX));
             let enough = Duration::try_from_secs_f64(rows / (rate * SURPLUS)).unwrap_or(Duration::MAX);
-            (worked * WHILE_OTHERS_WRITE).min(enough.saturating_sub(lasted)).max(worked)
+            theirs.min(enough.saturating_sub(lasted)).max(worked)
         }
     };
     pause.max(BREATH)
@@ -206,6 +209,12 @@ mod tests {
     #[test]
     fn whoever_writes_beside_the_sweep_has_all_but_a_sixtieth_of_the_time() {
         assert_eq!(pause(batch(100, MS(4)), Others::Write), MS(236));
+    }
+
+    #[test]
+    fn where_the_commit_lasts_longer_than_the_removing_they_have_all_but_a_thirtieth_of_that() {
+        let slow = Batch { lasted: MS(40), ..batch(100, MS(4)) };
+        assert_eq!(pause(slow, Others::Write), MS(1_160));
     }
 
     #[test]
