@@ -25,6 +25,8 @@ const BESIDE_OTHERS: Duration = Duration::from_millis(4);
 const ALONE: Duration = Duration::from_millis(20);
 /// The shortest pause between two batches.
 const BREATH: Duration = Duration::from_millis(2);
+/// The longest: what held up one batch, be it the disk or a machine that was suspended, does not hold up the next.
+const LONGEST: Duration = Duration::from_secs(2);
 /// How much longer than a batch the pause after it is while others write: all but a sixtieth of the time is theirs.
 const WHILE_OTHERS_WRITE: u32 = 59;
 /// The same of how long the batch lasted, its commit included: others wait for that, too, and on a slow disk it is most of it.
@@ -193,7 +195,7 @@ fn pause(batch: Batch, others: Others) -> Duration {
             theirs.min(enough.saturating_sub(lasted)).max(worked)
         }
     };
-    pause.max(BREATH)
+    pause.clamp(BREATH, LONGEST)
 }
 
 #[cfg(test)]
@@ -215,6 +217,14 @@ mod tests {
     fn where_the_commit_lasts_longer_than_the_removing_they_have_all_but_a_thirtieth_of_that() {
         let slow = Batch { lasted: MS(40), ..batch(100, MS(4)) };
         assert_eq!(pause(slow, Others::Write), MS(1_160));
+    }
+
+    #[test]
+    fn a_batch_that_was_held_up_for_a_minute_does_not_hold_up_the_next() {
+        for others in [Others::Idle, Others::Write, Others::Overtake(10.0), Others::Unseen] {
+            let pause = pause(batch(100, MS(60_000)), others);
+            assert!(pause <= MS(2_000), "{others:?}: {pause:?}");
+        }
     }
 
     #[test]
