@@ -18,8 +18,8 @@ const GROUP: usize = 64;
 
 /// Each write of a group is undone by itself where it fails, for which SQLite copies what it changes: in memory, not in a
 /// file. The cache holds what the largest group changes and the inner pages of the indexes; others are a read from the kernel's.
-/// More of it would not be faster: a B-tree that puts its pages in order while it splits has one at the number of 1 GiB for a moment,
-/// and the commit after it looks through the whole cache for pages beyond the end of a file that is smaller.
+/// More of it is slower in a file of less than 1 GiB: a B-tree that puts its pages in order while it splits has one at that number for a
+/// moment, and the commit after it looks through the whole cache for pages beyond the end of the file.
 const TUNING: &str = "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;";
 
 type Manager = <AnyConnection as Connection>::TransactionManager;
