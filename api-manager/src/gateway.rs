@@ -272,6 +272,12 @@ impl GatewayHandle {
         self.gateway.grants.times_asked()
     }
 
+    /// Tells whether the table of now is still kept by anybody: once it was replaced, nobody shall, whoever is connected.
+    pub fn keeps_table(&self) -> impl Fn() -> bool + use<> {
+        let table = Arc::downgrade(&self.gateway.table.load());
+        move || table.strong_count() > 0
+    }
+
     /// Waits until what was called until now is counted in the database.
     pub async fn flush_usage(&self) {
         self.gateway.usage.flush().await;

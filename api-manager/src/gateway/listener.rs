@@ -146,12 +146,9 @@ impl Listener {
                 }
                 Some(acceptor) => {
                     let limit = gateway.patience.handshake;
-                    match timeout(
-                        limit,
-                        handshake(&acceptor, stream, gateway.table.load().asks_for_certificates()),
-                    )
-                    .await
-                    {
+                    // Not as part of what is matched: the table would be held for as long as the connection lives.
+                    let asks = gateway.table.load().asks_for_certificates();
+                    match timeout(limit, handshake(&acceptor, stream, asks)).await {
                         Ok(Ok(stream)) => {
                             let pulse = Pulse::new(peer, local, "https", certificate_of(&stream));
                             warden.watch(&pulse);

@@ -88,7 +88,7 @@ impl World {
     }
 }
 
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
+pub(super) async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {
         while !holds() {
             sleep(Duration::from_millis(10)).await;

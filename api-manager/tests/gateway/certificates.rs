@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use tokio_openssl::SslStream;
 
 use super::backend::Backend;
+use super::balance::eventually;
 use super::{Answer, NOW, World, api, grant};
 use crate::exchange::idp::{Idp, KeyKind};
 
@@ -111,6 +112,24 @@ async fn a_registered_certificate_opens_the_api_over_http1_and_http2() {
         assert_eq!(answer(sender.send_request(request).await.unwrap()).await.status, 200);
     }
     assert_eq!(world.gateway.grants_asked(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_does_not_keep_the_table_of_when_it_came() {
+    let backend = Backend::echo().await;
+    let (world, _) = with_certificates(&backend.url).await;
+    let stream = TokioIo::new(world.handshakes(None, b"\x08http/1.1").await);
+    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request =
+        || Request::get("/pets/1.0/").header("host", "localhost").body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(answer(sender.send_request(request()).await.unwrap()).await.status, 401);
+
+    let is_kept = world.gateway.keeps_table();
+    assert!(is_kept());
+    world.publishes(api("dogs", &backend.url)).await;
+    eventually("the table before is gone", || !is_kept()).await;
+    assert_eq!(answer(sender.send_request(request()).await.unwrap()).await.status, 401, "still connected");
 }
 
 #[tokio::test]

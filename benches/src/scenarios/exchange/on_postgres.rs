@@ -37,8 +37,7 @@ pub(super) async fn compare(run: &Run, postgres: Postgres, hello: &Hello, outcom
     let server = Server::api_manager(run, "exchange-postgres", &settings).await;
     let tenant = Tenant::settle_with(&server, "http://127.0.0.1:9", KeyKind::Rsa).await;
     let turns = usize::try_from(run.seconds).unwrap_or(1) * run.rounds + 2;
-    // Four fifths of what SQLite may reach: more than was seen.
-    let flow = exchanges(&tenant, turns * MOST * 4 / 5).await.on(&server.rest);
+    let flow = exchanges(&tenant, turns * MOST).await.on(&server.rest);
     let again = form_again(&tenant).on(&hello.origin);
 
     let _ = Load::Flow(flow.clone()).seconds(2).run().await;
