@@ -10,6 +10,8 @@ use crate::sample::{Comparison, Sample};
 
 /// How long a turn lasts, mostly. What is under way at its end is answered before it ends, so that it has to be long beside that.
 pub const TURN: Duration = Duration::from_millis(100);
+/// How long where the answers to all connections take ten milliseconds and more, or much has left the caches between two turns.
+pub const LONG_TURN: Duration = Duration::from_millis(500);
 
 /// Contenders with their connections.
 pub struct Turns<'a> {

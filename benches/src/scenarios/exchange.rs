@@ -16,7 +16,7 @@ use crate::sample::{Comparison, Sample};
 use crate::server::Server;
 use crate::statistics::{Ratio, median};
 use crate::tenant::Tenant;
-use crate::turns::{self, Turns};
+use crate::turns::{LONG_TURN, Turns};
 
 const OURS: &str = "Countersign";
 const HELLO: &str = "actix-web hello";
@@ -35,8 +35,8 @@ pub async fn run(run: &Run) -> Outcome {
         "The exchange",
         "jwt-bearer at the API manager: 64 clients over keep-alive TLS 1.3, each request with an RS256 assertion of its own
          that was signed before; SQLite on disk (`synchronous = FULL`), as many workers as cores, the load generator on the
-         same cores. The servers' turns are of a tenth of a second, there and back, for what drifts on a shared machine drifts
-         within a second. The limits have theirs after each of these: an RS256 verification with a parsed key, the two rows of an exchange
+         same cores. The servers' turns are of half a second, there and back, for what drifts on a shared machine drifts
+         within a second or two. The limits have theirs after each of these: an RS256 verification with a parsed key, the two rows of an exchange
          by the same statements on the same schema in durable commits of 16 and of one, and an actix-web server in a process of
          its own that reads the same form and answers `hello`.",
     );
@@ -56,17 +56,17 @@ pub async fn run(run: &Run) -> Outcome {
         Contender { name: HELLO_TLS, process: &hello_tls.process, origin: &hello_tls.origin },
     ];
     let load = |one: &Contender<'_>| if one.name == OURS { &flow } else { &again }.on(one.origin);
-    let mut turns = Turns::open((title, turns::TURN), &contenders, load).await;
+    let mut turns = Turns::open((title, LONG_TURN), &contenders, load).await;
     let mut comparison = Comparison::new(title);
     let (mut verify, mut grouped, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=run.rounds {
         let mut costs = [Cost::default(); 3];
-        for _ in 0..run.turns(turns::TURN) {
+        for _ in 0..run.turns(LONG_TURN) {
             turns.next().await;
             let [verified, together, single] = &mut costs;
-            *verified += verifies(&verifications, turns::TURN).await;
-            *together += inserts.turn(GROUP, turns::TURN).await;
-            *single += inserts.turn(1, turns::TURN).await;
+            *verified += verifies(&verifications, LONG_TURN).await;
+            *together += inserts.turn(GROUP, LONG_TURN).await;
+            *single += inserts.turn(1, LONG_TURN).await;
         }
         turns.samples(round, &mut comparison);
         let [verified, together, single] = costs;

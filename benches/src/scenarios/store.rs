@@ -14,14 +14,13 @@ use crate::sample::{Comparison, Sample};
 use crate::server::Server;
 use crate::stock;
 use crate::tenant::Tenant;
+use crate::turns::LONG_TURN;
 
 const LIVE: usize = 100_000;
 const OVER: usize = 10_000_000;
 /// The server that has to remove what is over, and the one that has nothing to remove.
 const SWEEPING: &str = "while it sweeps";
 const BARE: &str = "nothing is over";
-/// How long a turn lasts.
-const TURN: Duration = Duration::from_millis(500);
 /// How long the sweeping server is left alone between two rounds.
 const BETWEEN: Duration = Duration::from_secs(40);
 /// When a server that was started sweeps for the first time.
@@ -165,7 +164,7 @@ impl Shop {
         let process = self.server.process();
         process.goes_on();
         let before = process.cpu();
-        self.clients = Some(clients.turn(TURN).await);
+        self.clients = Some(clients.turn(LONG_TURN).await);
         self.spent += process.cpu().saturating_sub(before);
         process.holds_still();
     }
@@ -203,7 +202,7 @@ async fn round(run: &Run, mut shops: [&mut Shop; 2]) -> [(&'static str, Sample);
         shop.begins(run).await;
     }
     shops.iter().for_each(|shop| shop.is_written());
-    for turn in 0..run.turns(TURN) {
+    for turn in 0..run.turns(LONG_TURN) {
         let [first, second] = &mut shops;
         let order = if turn % 2 == 0 { [first, second] } else { [second, first] };
         for shop in order {

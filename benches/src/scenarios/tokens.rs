@@ -1,7 +1,5 @@
 //! The identity server's own tokens against the signatures that they are made of.
 
-use std::time::Duration;
-
 use e2e::client::{Call, Http};
 use e2e::world::ADMIN_PASSWORD;
 use serde_json::json;
@@ -13,12 +11,9 @@ use crate::run::{Contender, Run};
 use crate::sample::{Comparison, Sample};
 use crate::server::Server;
 use crate::statistics::{Ratio, median};
-use crate::turns::Turns;
+use crate::turns::{LONG_TURN, Turns};
 
 const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
-
-/// Longer than others': the answers to 32 connections take ten milliseconds.
-const TURN: Duration = Duration::from_millis(250);
 
 /// Target 6.
 pub async fn run(run: &Run) -> Outcome {
@@ -27,7 +22,7 @@ pub async fn run(run: &Run) -> Outcome {
         "client_credentials at the identity server: 32 keep-alive connections over TLS 1.3, one worker, SQLite; each answer is
          a JWT that was signed for it. A core's rate is the inverse of the CPU time of the whole process a request. The limit is
          one RSA-2048 key and one context that signs again and again, as `openssl speed` does it, by the OpenSSL that the
-         servers link. All have turns of a quarter of a second, there and back; `openssl speed` has one a round.",
+         servers link. All have turns of half a second, there and back; `openssl speed` has one a round.",
     );
     let server = Server::identity_server(run, "tokens", &[]).await;
     let mut flows = Vec::new();
@@ -44,15 +39,15 @@ pub async fn run(run: &Run) -> Outcome {
         flows.get(place).expect("a load for each").clone()
     };
     let title = "32 connections, flat out";
-    let mut turns = Turns::open((title, TURN), &contenders, load).await;
+    let mut turns = Turns::open((title, LONG_TURN), &contenders, load).await;
 
     let mut comparison = Comparison::new(title);
     let (mut limit, mut system, mut signatures) = (Vec::new(), Vec::new(), Signatures::new());
     for round in 1..=run.rounds {
         let mut signed = Cost::default();
-        for _ in 0..run.turns(TURN) {
+        for _ in 0..run.turns(LONG_TURN) {
             turns.next().await;
-            let turn = move || (signatures.turn(TURN), signatures);
+            let turn = move || (signatures.turn(LONG_TURN), signatures);
             let cost;
             (cost, signatures) = tokio::task::spawn_blocking(turn).await.expect("signing does not panic");
             signed += cost;

@@ -62,12 +62,13 @@ pub(super) fn establish(url: &DatabaseUrl) -> Result<AnyConnection, StorageError
     let opened = match url {
         DatabaseUrl::Sqlite(path) => SqliteConnection::establish(&path.to_string_lossy()).and_then(|mut sqlite| {
             // Before all else, for it counts only in a file that is still empty: what is deleted can be given back.
-            // Per connection, every time: durable commits, waiting instead of failing, and foreign keys that hold.
+            // Per connection, every time: durable commits, waiting instead of failing, and foreign keys that hold. The log's file stays
+            // as long as a busy one becomes, 64 MiB at most: what is cut off is written to a file that has to grow again.
             sqlite
                 .batch_execute(
                     "PRAGMA busy_timeout = 5000; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                      PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -2000; \
-                     PRAGMA journal_size_limit = 16777216;",
+                     PRAGMA journal_size_limit = 67108864;",
                 )
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
             Ok(AnyConnection::Sqlite(sqlite))
