@@ -25,8 +25,8 @@ const BESIDE_OTHERS: Duration = Duration::from_millis(4);
 const ALONE: Duration = Duration::from_millis(20);
 /// The shortest pause between two batches.
 const BREATH: Duration = Duration::from_millis(2);
-/// How long others have beyond what the batch itself lasted, at most: what held up one for a minute does not hold up the next for half
-/// an hour.
+/// The longest while others write, but for a batch that lasted longer itself: what held up one for a minute holds up the next for a
+/// minute, and not for half an hour.
 const LONGEST: Duration = Duration::from_secs(2);
 /// How much longer than a batch the pause after it is while others write: all but a sixtieth of the time is theirs.
 const WHILE_OTHERS_WRITE: u32 = 59;
@@ -226,6 +226,7 @@ mod tests {
         assert_eq!(pause(held_up, Others::Write), MS(60_000));
         let suspended = Batch { worked: MS(60_000), ..held_up };
         assert_eq!(pause(suspended, Others::Write), MS(60_000));
+        assert_eq!(pause(suspended, Others::Overtake(10.0)), MS(60_000));
         assert_eq!(pause(suspended, Others::Idle), MS(15_000));
     }
 

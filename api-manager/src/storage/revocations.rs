@@ -44,8 +44,8 @@ pub fn list_after(
     id: i64,
     limit: i64,
 ) -> Result<Vec<(i64, Revocation)>, StorageError> {
-    // Nearly always there are none. SQLite plans a statement with a limit anew each time, and this one it does not; on PostgreSQL to
-    // ask twice is what costs.
+    // Nearly always there are none. SQLite plans a statement with a limit anew each time, and [`last`] once; on PostgreSQL it is to ask
+    // twice that costs.
     if matches!(connection, AnyConnection::Sqlite(_)) && last(connection)? <= id {
         return Ok(Vec::new());
     }

@@ -15,11 +15,11 @@ use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 use super::backend::{Backend, full};
 use super::websocket::parrot;
-use super::{Answer, World, api};
+use super::{Answer, World, api, eventually};
 
 /// A URL at which nobody listens.
 async fn nobody() -> String {
@@ -86,15 +86,6 @@ impl World {
         let client = super::client(false);
         tokio::spawn(async move { client.request(request).await.unwrap().status().as_u16() })
     }
-}
-
-pub(super) async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let waiting = async {
-        while !holds() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(Duration::from_secs(10), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 #[tokio::test]

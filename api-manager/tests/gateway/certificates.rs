@@ -22,8 +22,7 @@ use tokio::time::{Instant, sleep};
 use tokio_openssl::SslStream;
 
 use super::backend::Backend;
-use super::balance::eventually;
-use super::{Answer, NOW, World, api, grant};
+use super::{Answer, NOW, World, api, eventually, grant};
 use crate::exchange::idp::{Idp, KeyKind};
 
 /// A client's key and certificate.

@@ -38,6 +38,7 @@ mod websocket;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_manager::app::App;
 use api_manager::backend_key::BackendKey;
@@ -76,6 +77,7 @@ use shared_server::outbound::{Connector, OutboundPolicy};
 use shared_server::sealing::MasterKey;
 use shared_server::telemetry::Metrics;
 use shared_server::tls::Tls;
+use tokio::time::{sleep, timeout};
 
 pub const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -380,4 +382,14 @@ pub fn grant_for_alice(application: ApplicationId, provider: &IdentityProvider) 
         digest: Digest::of(b"assertion"),
     });
     grant
+}
+
+/// Waits until it holds, for ten seconds at most.
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
