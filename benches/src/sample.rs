@@ -27,6 +27,9 @@ pub struct Sample {
     pub cpu: f64,
     /// Resident memory of the contender's processes when the load ended, in MiB.
     pub resident: f64,
+    /// The 99th percentile of each of its turns, in milliseconds; empty where somebody else's load was used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tails: Vec<f64>,
 }
 
 impl Sample {
@@ -101,6 +104,16 @@ impl Comparison {
         Ratio::of(&self.figures(ours, figure), &self.figures(theirs, figure))
     }
 
+    /// How the 99th percentile of one contender's turns stands to that of another's, each turn on its own.
+    #[must_use]
+    pub fn tails(&self, ours: &str, theirs: &str) -> Ratio {
+        let tails = |of: &str| {
+            let samples = self.contenders.iter().find(|(name, _)| name == of).map(|(_, samples)| samples);
+            samples.into_iter().flatten().flat_map(|sample| sample.tails.iter().copied()).collect::<Vec<_>>()
+        };
+        Ratio::of(&tails(ours), &tails(theirs))
+    }
+
     /// All failures of a contender.
     #[must_use]
     pub fn failures(&self, contender: &str) -> u64 {
@@ -168,6 +181,17 @@ mod tests {
         assert_eq!(comparison.ratio("ours", "theirs", |s| s.cpu).median, 0.9);
         assert_eq!(comparison.median("ours", Sample::rate), 500.0);
         assert!(comparison.ratio("ours", "nobody", |s| s.cpu).median.is_nan());
+    }
+
+    #[test]
+    fn the_tails_of_turns_are_compared_turn_by_turn_over_all_rounds() {
+        let mut comparison = Comparison::new("plain");
+        for (ours, theirs) in [(vec![1.0, 9.0], vec![2.0, 3.0]), (vec![3.0], vec![3.0])] {
+            comparison.add("ours", Sample { tails: ours, ..sample(1.0, 1, 0) });
+            comparison.add("theirs", Sample { tails: theirs, ..sample(1.0, 1, 0) });
+        }
+        let ratio = comparison.tails("ours", "theirs");
+        assert_eq!((ratio.median, ratio.least, ratio.most, ratio.rounds), (1.0, 0.5, 3.0, 3));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use uuid::{Builder, Uuid};
 
 use crate::clock::UnixTime;
 
-const PAGE: usize = 1_024;
+const PAGE: usize = 4_096;
 
 struct Page {
     bytes: [u8; PAGE],

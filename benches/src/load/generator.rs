@@ -71,6 +71,8 @@ struct Seen {
     latencies: Vec<u64>,
     failures: u64,
     lasted: Duration,
+    /// The 99th percentile of each turn.
+    tails: Vec<u64>,
 }
 
 impl Flow {
@@ -159,7 +161,9 @@ impl Opened {
     /// As [`Opened::run`].
     pub async fn turn(mut self, lasts: Duration) -> Self {
         let turn = move || {
+            let before = self.seen.latencies.len();
             self.put_on(lasts).expect("the machine waits for connections");
+            self.seen.note_turn(before);
             self
         };
         tokio::task::spawn_blocking(turn).await.expect("the load does not panic")
@@ -224,10 +228,18 @@ impl Seen {
         self.failures += u64::from(!answer.is_ok_and(|fine| fine == 1));
     }
 
+    /// Notes the tail of the turn that has ended, before which so many answers had come.
+    fn note_turn(&mut self, before: usize) {
+        let mut turn = self.latencies.get(before..).unwrap_or_default().to_vec();
+        turn.sort_unstable();
+        self.tails.push(percentile(&turn, 99.0));
+    }
+
     fn summary(mut self) -> Sample {
         self.latencies.sort_unstable();
         #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
-        let at = |percent: f64| percentile(&self.latencies, percent) as f64 / 1e3;
+        let milliseconds = |latency: u64| latency as f64 / 1e3;
+        let at = |percent: f64| milliseconds(percentile(&self.latencies, percent));
         Sample {
             requests: self.latencies.len() as u64,
             failures: self.failures,
@@ -235,6 +247,7 @@ impl Seen {
             p50: at(50.0),
             p99: at(99.0),
             p999: at(99.9),
+            tails: self.tails.iter().copied().map(milliseconds).collect(),
             ..Sample::default()
         }
     }
@@ -314,7 +327,11 @@ pub(crate) mod tests {
         assert_eq!(*asked.lock().unwrap(), [0, 1, 2, 2, 3, 4]);
         let sample = opened.sample();
         assert_eq!((sample.requests, sample.failures), (4, 0));
-        assert_eq!(opened.sample().requests, 0);
+        // The slowest answer of all is the slowest of one of them.
+        assert_eq!(sample.tails.len(), 2);
+        assert_eq!(sample.tails.iter().copied().fold(0.0, f64::max), sample.p99);
+        let nothing = opened.sample();
+        assert_eq!((nothing.requests, nothing.tails), (0, Vec::new()));
     }
 
     #[tokio::test]

@@ -59,8 +59,7 @@ pub async fn run(run: &Run) -> Outcome {
         outcome.at_most(name, cpu(plain, NGINX_LUA), 1.0);
         let name = "TLS, in short turns: CPU per request at most 0.95 × nginx + Lua";
         outcome.at_most(name, cpu(secure, NGINX_LUA), 0.95);
-        let ratio = same.ratio(OURS, NGINX_LUA, |sample| sample.p99);
-        outcome.at_most("p99 no worse than nginx + Lua at the same offered load", ratio, 1.0);
+        tail(&mut outcome, same);
     }
     outcome.comparisons = [plain, secure].into_iter().chain(close.into_iter().flatten()).collect();
     failures(&mut outcome);
@@ -95,6 +94,15 @@ async fn closely(
         run.compare_closely("TLS 1.3, HTTP/1.1, in short turns", &secure, |one| most.on(one.origin)).await,
         run.compare_closely(&title, &plain, |one| same.on(one.origin)).await,
     ])
+}
+
+/// Whether the p99 at the same rate is no worse: turn by turn, for a turn in which the machine stops for some milliseconds decides the
+/// p99 of its whole round, whoever's turn it is.
+fn tail(outcome: &mut Outcome, same: &Comparison) {
+    let (turns, rounds) = (same.tails(OURS, NGINX_LUA), same.ratio(OURS, NGINX_LUA, |sample| sample.p99));
+    let figure = format!("{:.2} in {} pairs of turns; by rounds {rounds}", turns.median, turns.rounds);
+    let met = (!turns.median.is_nan()).then_some(turns.median <= 1.0);
+    outcome.verdict("p99 no worse than nginx + Lua at the same offered load", figure, met);
 }
 
 fn ours<'a>(server: &'a Server, origin: &'a str) -> Contender<'a> {
