@@ -67,8 +67,7 @@ impl Outcome {
 
     /// Judges a ratio: at most `bound` is enough.
     pub fn at_most(&mut self, target: &str, ratio: Ratio, bound: f64) {
-        let met = (!ratio.median.is_nan()).then_some(ratio.median <= bound);
-        self.verdict(target, ratio.to_string(), met);
+        self.verdict(target, ratio.to_string(), ratio.is_at_most(bound));
     }
 
     /// Judges a ratio: at least `bound` is enough.

@@ -54,7 +54,8 @@ fn page(sections: &[Section]) -> String {
          Written by `cargo compare`; do not edit. Words that are kept by hand are in `benches/findings`, every sample of a\n\
          contender is in `benches/results`. Contenders take turns (A B C, A B C, …) over loopback on one machine, and in short turns where\n\
          it is said (parts of a second, there and back: A B C, C B A, …); a ratio is the median over the\n\
-         rounds of ours to the peer's in the same round, with the least and the greatest beside it. CPU is what the kernel\n\
+         rounds of ours to the peer's in the same round, with the least and the greatest beside it (of the gateway's p99 at the same\n\
+         rate over the pairs of neighbouring turns, for one stop of the machine decides that of a round). CPU is what the kernel\n\
          accounts to the contender's processes, user and system, divided by the answers; load generator and backend are\n\
          processes of their own. Resident memory of nginx is that of master and worker, with\n\
          the pages that both share counted twice. Latencies are those of the load\n\

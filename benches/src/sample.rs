@@ -27,7 +27,8 @@ pub struct Sample {
     pub cpu: f64,
     /// Resident memory of the contender's processes when the load ended, in MiB.
     pub resident: f64,
-    /// The 99th percentile of each of its turns, in milliseconds; empty where somebody else's load was used.
+    /// The 99th percentile of each of its turns, in milliseconds; zero where a turn had no answer, and none at all where
+    /// somebody else's load was used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tails: Vec<f64>,
 }
@@ -88,8 +89,7 @@ impl Comparison {
     /// A figure of a contender, round by round; empty where it took no part.
     #[must_use]
     pub fn figures(&self, contender: &str, figure: fn(&Sample) -> f64) -> Vec<f64> {
-        let samples = self.contenders.iter().find(|(name, _)| name == contender).map(|(_, samples)| samples);
-        samples.into_iter().flatten().map(figure).collect()
+        self.samples(contender).map(figure).collect()
     }
 
     /// The median of a figure over the rounds.
@@ -104,21 +104,23 @@ impl Comparison {
         Ratio::of(&self.figures(ours, figure), &self.figures(theirs, figure))
     }
 
-    /// How the 99th percentile of one contender's turns stands to that of another's, each turn on its own.
+    /// How the 99th percentile of one contender's turns stands to that of another's, each turn on its own. A turn in which either
+    /// had no answer is left out.
     #[must_use]
     pub fn tails(&self, ours: &str, theirs: &str) -> Ratio {
-        let tails = |of: &str| {
-            let samples = self.contenders.iter().find(|(name, _)| name == of).map(|(_, samples)| samples);
-            samples.into_iter().flatten().flat_map(|sample| sample.tails.iter().copied()).collect::<Vec<_>>()
-        };
+        let tail = |tail: &f64| if *tail > 0.0 { *tail } else { f64::NAN };
+        let tails = |of| self.samples(of).flat_map(|sample| &sample.tails).map(tail).collect::<Vec<_>>();
         Ratio::of(&tails(ours), &tails(theirs))
     }
 
     /// All failures of a contender.
     #[must_use]
     pub fn failures(&self, contender: &str) -> u64 {
-        let samples = self.contenders.iter().find(|(name, _)| name == contender).map(|(_, samples)| samples);
-        samples.into_iter().flatten().map(|sample| sample.failures).sum()
+        self.samples(contender).map(|sample| sample.failures).sum()
+    }
+
+    fn samples(&self, contender: &str) -> impl Iterator<Item = &Sample> {
+        self.contenders.iter().filter(move |(name, _)| name == contender).flat_map(|(_, samples)| samples)
     }
 
     /// The medians as a table; the last column is CPU against the first contender, by round.
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn the_tails_of_turns_are_compared_turn_by_turn_over_all_rounds() {
         let mut comparison = Comparison::new("plain");
-        for (ours, theirs) in [(vec![1.0, 9.0], vec![2.0, 3.0]), (vec![3.0], vec![3.0])] {
+        for (ours, theirs) in [(vec![1.0, 9.0], vec![2.0, 3.0]), (vec![3.0, 0.0], vec![3.0, 1.0])] {
             comparison.add("ours", Sample { tails: ours, ..sample(1.0, 1, 0) });
             comparison.add("theirs", Sample { tails: theirs, ..sample(1.0, 1, 0) });
         }

@@ -53,6 +53,12 @@ impl Ratio {
             rounds: ratios.len(),
         }
     }
+
+    /// Whether the median is at most `bound`; `None` where nothing was measured.
+    #[must_use]
+    pub fn is_at_most(&self, bound: f64) -> Option<bool> {
+        (!self.median.is_nan()).then_some(self.median <= bound)
+    }
 }
 
 impl std::fmt::Display for Ratio {

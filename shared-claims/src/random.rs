@@ -9,6 +9,7 @@ use uuid::{Builder, Uuid};
 
 use crate::clock::UnixTime;
 
+/// What is fetched at once, in bytes: whoever's turn it is to fetch waits for it.
 const PAGE: usize = 4_096;
 
 struct Page {
