@@ -2,8 +2,6 @@
 
 use std::error::Error as StdError;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use http::request::Parts;
 use http::{Request, Response};
@@ -13,13 +11,13 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use shared_server::outbound::{ConnectError, connect_error};
-use tokio::time::{Instant, sleep_until};
 
 use super::clients::{Pool, is_unprocessed};
+use super::first_byte::FirstByte;
 use super::headers;
 use super::http1::{Http1, Malformed, Received, SendError, Written};
 use super::refusal::Refusal;
-use super::uploads::{Progress, Upload};
+use super::uploads::Upload;
 use super::upstream::attempts::Failure;
 
 /// The body of an answer: by our own client, or by hyper's.
@@ -46,28 +44,6 @@ pub enum NoAnswer {
     /// hyper's has none.
     #[error(transparent)]
     Hyper(#[from] legacy::Error),
-}
-
-/// How long the head of an answer may take.
-pub struct FirstByte<'a> {
-    /// From the connection on, or from the last piece of the body that the backend took.
-    pub limit: Duration,
-    /// What of the body is on its way.
-    pub progress: Option<&'a Arc<Progress>>,
-}
-
-impl FirstByte<'_> {
-    async fn is_late(&self) {
-        let mut deadline = Instant::now() + self.limit;
-        loop {
-            sleep_until(deadline).await;
-            let since = self.progress.map(|progress| progress.backend_has_all_since());
-            match since.map(|since| since + self.limit) {
-                Some(later) if later > deadline => deadline = later,
-                _ => return,
-            }
-        }
-    }
 }
 
 /// An answer whose head is there, without what was meant for this hop only.
@@ -106,14 +82,8 @@ async fn ask_http1(
     first_byte: FirstByte<'_>,
 ) -> Result<Answer, NoAnswer> {
     let ready = http1.connect(written.to).await.map_err(SendError::from)?;
-    tokio::select! {
-        biased;
-        answered = http1.send(ready, written, upload) => {
-            let (response, shows_its_end) = answered?;
-            Ok(Answer { response: response.map(Either::Left), shows_its_end })
-        }
-        () = first_byte.is_late() => Err(NoAnswer::Late),
-    }
+    let (response, shows_its_end) = http1.send(ready, written, upload, first_byte.awaited()).await?;
+    Ok(Answer { response: response.map(Either::Left), shows_its_end })
 }
 
 async fn ask_hyper(
@@ -125,7 +95,7 @@ async fn ask_hyper(
     let mut answer = pin!(pool.request(request));
     let late = async {
         drop(connected.wait_for_connection_metadata().await);
-        first_byte.is_late().await;
+        first_byte.awaited().is_late().await;
     };
     tokio::select! {
         biased;
@@ -150,7 +120,7 @@ impl NoAnswer {
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            Self::Late | Self::Http1(SendError::Malformed(_)) => Failure::Final,
+            Self::Late | Self::Http1(SendError::Late | SendError::Malformed(_)) => Failure::Final,
             Self::Http1(SendError::Connect(_)) => Failure::Unsent,
             Self::Http1(SendError::Upload(_) | SendError::Unanswered(_)) => Failure::Unanswered,
             Self::Hyper(why) if why.is_connect() || connect_error(why).is_some() => Failure::Unsent,
@@ -167,7 +137,7 @@ impl NoAnswer {
     #[must_use]
     pub fn refusal(&self) -> Refusal {
         let connect = match self {
-            Self::Late => return Refusal::BackendTimeout,
+            Self::Late | Self::Http1(SendError::Late) => return Refusal::BackendTimeout,
             Self::Http1(SendError::Connect(why)) => Some(why),
             Self::Http1(_) => None,
             Self::Hyper(why) => connect_error(why),

@@ -44,11 +44,12 @@ where
         move |coming| fetch(&gateway, coming)
     });
     let ending = {
+        // A tunnel begins with an upgrade, which hyper has to see: nothing is ever left here.
+        let berth = Arc::<Berth>::default();
         // In a place of its own, which those that hyper goes on with give back.
-        let mut run = Box::pin(inbox.run(|request| {
-            // A tunnel begins with an upgrade, which hyper has to see.
-            serve(Arc::clone(&gateway), Arc::clone(&pulse), Arc::default(), request)
-        }));
+        let mut run = Box::pin(
+            inbox.run(|request| serve(Arc::clone(&gateway), Arc::clone(&pulse), Arc::clone(&berth), request)),
+        );
         loop {
             match until_told(&pulse, run.as_mut()).await {
                 Step::Ended(ending) => break ending,

@@ -13,14 +13,16 @@ use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 use log::warn;
 
-use super::answer::{Answer, Asking, FirstByte, Theirs, ask};
+use super::answer::{Answer, Asking, Theirs, ask};
 use super::bodies::Outgoing;
+use super::first_byte::FirstByte;
 use super::headers;
 use super::http1::{Http1, Written, body_length};
 use super::inbound::Inbound;
 use super::onward::{self, Hop};
 use super::refusal::Refusal;
 use super::routes::Route;
+use super::spare;
 use super::trace::Trace;
 use super::transforms::Changes;
 use super::tunnel::Ends;
@@ -103,6 +105,7 @@ pub async fn forward(
         let (failure, refusal) = match exchanged {
             Ok(answer) => {
                 attempts.answered(&attempt, answer.response.status());
+                spare::give_back(head.headers);
                 let response = match upgrade.filter(|_| answer.response.status().is_informational()) {
                     Some(client) => join(answer.response, client, idle, request_id),
                     None => relay(answer, idle, request_id, progress),

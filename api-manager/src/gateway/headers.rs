@@ -1,10 +1,12 @@
 //! What each side gets to see of the other's headers (RFC 9110, sections 7.6 and 10; RFC 7239).
 
+use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, VIA,
 };
 use http::{Request, Version};
 use shared_claims::random;
+use uuid::fmt::Hyphenated;
 
 use super::refusal::Refusal;
 
@@ -55,9 +57,9 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
             return id.clone();
         }
     }
-    let mut text = uuid::Uuid::encode_buffer();
-    let made = random::id().hyphenated().encode_lower(&mut text);
-    HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static("none"))
+    let mut text = [0; Hyphenated::LENGTH];
+    random::id().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_maybe_shared(Bytes::from_owner(text)).unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// The one host that the request names (RFC 9112, section 3.2); `None` for an HTTP/1.0 client that names none.

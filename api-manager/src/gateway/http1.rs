@@ -17,7 +17,6 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 
-use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{Response, Uri};
 use hyper::body::Body;
@@ -25,6 +24,8 @@ use shared_server::outbound::{ConnectError, Connector};
 use tower_service::Service as _;
 
 use super::bodies::BoxError;
+use super::first_byte::{Awaited, Timer};
+use super::spare::Buffer;
 use super::uploads::Upload;
 pub use body::Received;
 pub use head::{Malformed, Writer};
@@ -47,6 +48,9 @@ pub enum SendError {
     /// What came is no answer.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// Its head did not come in time.
+    #[error("the backend did not answer in time")]
+    Late,
 }
 
 fn why(cause: &Option<io::Error>) -> String {
@@ -58,7 +62,7 @@ pub struct Written<'u> {
     /// Where it goes: scheme, host and port count.
     pub to: &'u Uri,
     /// Request line and headers; [`body_length`] is said in them.
-    pub text: Bytes,
+    pub text: Buffer,
     /// Whether it is a HEAD, whose answer has no body.
     pub is_head: bool,
 }
@@ -83,6 +87,8 @@ struct Connection {
     idle: Weak<Idle>,
     authority: Authority,
     is_secure: bool,
+    /// For the heads of its answers.
+    timer: Timer,
 }
 
 impl Connection {
@@ -120,12 +126,12 @@ impl Http1 {
         }
         let wire = Wire::new(self.connector.clone().call(uri.clone()).await?);
         let (idle, authority) = (Arc::downgrade(&self.idle), authority.clone());
-        let connection = Box::new(Connection { wire, idle, authority, is_secure });
+        let connection = Box::new(Connection { wire, idle, authority, is_secure, timer: Timer::default() });
         Ok(Ready { connection, is_used: false })
     }
 
-    /// Sends a request by `ready`; its answer is there when its head is. Returned with it: whether the head says where
-    /// the body ends.
+    /// Sends a request by `ready`; its answer is there when its head is, for which `head` waits. Returned with it: whether the
+    /// head says where the body ends.
     ///
     /// # Errors
     /// None comes.
@@ -134,13 +140,18 @@ impl Http1 {
         mut ready: Ready,
         written: Written<'_>,
         upload: Upload,
+        mut head: Awaited<'_>,
     ) -> Result<(Response<Received>, bool), SendError> {
         let Written { to, text, is_head } = written;
         ready.connection.wire.begin(text, upload);
         loop {
             let Ready { mut connection, is_used } = ready;
-            let wire = &mut connection.wire;
-            match poll_fn(|cx| wire.poll_answer(cx, is_head)).await {
+            let Connection { wire, timer, .. } = &mut *connection;
+            let answered = poll_fn(|cx| match wire.poll_answer(cx, is_head) {
+                Poll::Pending => head.poll_late(timer, cx).map(|()| Err(SendError::Late)),
+                answered => answered,
+            });
+            match answered.await {
                 Ok((response, framing)) => {
                     let response = response.map(|()| Received::new(connection, framing));
                     return Ok((response, framing.is_said));

@@ -28,6 +28,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::{Pulse, Socket};
+use super::spare::{self, Buffer};
 use head::Heard;
 use outgoing::Outbox;
 use reply::Framing;
@@ -74,7 +75,7 @@ pub struct Inbox<S> {
     socket: Socket<S>,
     pulse: Arc<Pulse>,
     /// What was read and not served.
-    read: Vec<u8>,
+    read: Buffer,
     foresight: Foresight,
 }
 
@@ -86,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
     #[must_use]
     pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
         let socket = Socket::new(stream, Arc::clone(&pulse));
-        Self { socket, pulse, read: Vec::new(), foresight: Box::new(|_| ()) }
+        Self { socket, pulse, read: Buffer::default(), foresight: Box::new(|_| ()) }
     }
 
     /// The same that tells `foresight` what is coming.
@@ -98,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
     /// The socket, from which what was read and not served is read again.
     #[must_use]
     pub fn into_socket(self) -> Socket<S> {
-        self.socket.reading_first(self.read.into())
+        self.socket.reading_first(self.read.shared())
     }
 
     /// Serves one request after the other. Once the connection [`Pulse::retires`], it ends after the request that it is
@@ -150,17 +151,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
     /// The next request, or how it ends.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Taken, Ending>> {
         loop {
-            let bytes = Bytes::from(std::mem::take(&mut self.read));
+            let bytes = std::mem::take(&mut self.read).shared();
             if !bytes.is_empty() {
                 match head::read(&bytes, |target| (self.foresight)(Coming::Target(target))) {
                     Heard::Request { request, length, goes_on } => {
                         (self.foresight)(Coming::Request(request.uri().path()));
-                        self.read = bytes.get(length..).unwrap_or_default().to_vec();
+                        self.keep(bytes.get(length..).unwrap_or_default());
                         return Poll::Ready(Ok((request, goes_on)));
                     }
                     heard @ (Heard::Unusual | Heard::Part) => {
                         let is_for_hyper = matches!(heard, Heard::Unusual) || bytes.len() >= READ;
-                        self.read = bytes.into();
+                        self.keep(&bytes);
                         // From here on it has so much time for the rest of its head.
                         self.pulse.read_some();
                         if is_for_hyper {
@@ -179,11 +180,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
         }
     }
 
+    /// Keeps what was read and not served.
+    fn keep(&mut self, read: &[u8]) {
+        if !read.is_empty() {
+            self.read = Buffer::of(read);
+        }
+    }
+
     /// Reads what has come; none at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(self.socket.poll_read_quietly(cx, &mut buffer))?;
+            if self.read.capacity() == 0 {
+                self.read = Buffer::with_room(buffer.filled().len());
+            }
             self.read.extend_from_slice(buffer.filled());
             Poll::Ready(Ok(buffer.filled().len()))
         })
@@ -203,6 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inbox<S> {
         let goes_on = goes_on && !self.pulse.retires() && !reply::closes(&parts.headers);
         let mut out = Outbox::for_head(&parts.headers, &body);
         let mut framing = reply::write(&mut out.buffer, &parts, (is_head, goes_on), &body);
+        spare::give_back(parts.headers);
         while framing != Framing::Over {
             let frame = poll_fn(|cx| self.poll_frame(cx, &mut body, &mut out)).await?;
             framing.pass(frame, &mut out)?;

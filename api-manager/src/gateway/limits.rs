@@ -6,15 +6,15 @@
 pub mod shared;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use shared_claims::clock::{Clock, UnixTime};
 
+use super::spare::Buffer;
 use super::throttle::{Bucket, Rate, Remaining, RetryAfter};
 use crate::ahead::fetch;
 use crate::domain::ids::{ApiId, ApplicationId};
@@ -206,13 +206,13 @@ impl Standing {
 
 fn tell(headers: &mut HeaderMap, most: u32, remaining: u64, reset: u64) {
     // One place for all three: it is made for every answer.
-    let mut text = String::with_capacity(48);
+    let mut text = Buffer::with_room(48);
     let ends = [u64::from(most), remaining, reset].map(|number| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{number}");
+        // To write to memory does not fail.
+        let _ = write!(*text, "{number}");
         text.len()
     });
-    let mut text = Bytes::from(text);
+    let mut text = text.shared();
     let mut taken = 0;
     for (name, end) in [LIMIT, REMAINING, RESET].into_iter().zip(ends) {
         // Digits are fit for any header.

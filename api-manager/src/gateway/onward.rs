@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
 use http::Version;
 use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
 use http::request::Parts;
@@ -16,6 +15,7 @@ use http::uri::PathAndQuery;
 use super::forward::Way;
 use super::headers::{REQUEST_ID, is_hop_by_hop, is_misleading, remove_named, strip, via};
 use super::http1::Writer;
+use super::spare::Buffer;
 use super::trace;
 use super::trailers;
 use super::upstream::address::Address;
@@ -146,7 +146,7 @@ pub fn is_straight(way: &Way<'_>, headers: &HeaderMap) -> bool {
 
 /// Writes the head for a backend, where it [`is_straight`], with the length of the body where there is one; `None` where the
 /// target cannot be written.
-pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>) -> Option<Bytes> {
+pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>) -> Option<Buffer> {
     let route = way.route;
     let mut writer = Writer::begin(&head.method, &address.target(way.rest, way.query))?;
     let asserts = route.assertion_header();
@@ -165,7 +165,7 @@ pub fn write(way: &Way<'_>, head: &Parts, address: &Address, length: Option<u64>
 }
 
 /// Writes a head that was changed.
-pub fn write_changed(head: &Parts, length: Option<u64>) -> Option<Bytes> {
+pub fn write_changed(head: &Parts, length: Option<u64>) -> Option<Buffer> {
     let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let mut writer = Writer::begin(&head.method, &[target])?;
     head.headers.iter().for_each(|(name, value)| writer.line(name, value.as_bytes()));

@@ -233,6 +233,29 @@ async fn a_slow_backend_is_504_in_the_apis_time() {
 }
 
 #[tokio::test]
+async fn each_answer_over_one_connection_has_the_whole_time() {
+    let backend = Backend::talking(|mut stream| async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let world = World::start_within(Limits::default()).await;
+    let mut pets = api("pets", &backend.url);
+    pets.definition.timeouts.first_byte = 400;
+    let pets = world.publishes(pets).await;
+    let token = world.subscribed(&pets).await;
+    assert_eq!(world.calls("/pets/1.0/", &token).await.text, "ok");
+
+    let began = tokio::time::Instant::now();
+    let answer = world.calls("/pets/1.0/", &token).await;
+
+    assert_eq!(answer.refusal(), (504, "101504".to_owned()));
+    assert!((400..1_500).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert_eq!(backend.hits(), 1, "it went by another connection");
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_no_complete_answer_to_the_client() {
     for bytes in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"[..],

@@ -11,6 +11,8 @@ use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode};
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Bytes of answers that there is room for at first.
 const ROOM: usize = 16 * 1_024;
+/// Lines of an answer's head.
+const MOST_LINES: usize = 32;
 
 /// Where connections go.
 #[derive(Clone)]
@@ -192,23 +194,29 @@ struct Head {
 impl Head {
     /// `None` where more has to be read. Answers need a `Content-Length`, as all of those that are measured have.
     fn parse(bytes: &[u8]) -> Result<Option<Self>> {
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
         let invalid = |why: &str| Error::new(ErrorKind::InvalidData, why);
-        let head = std::str::from_utf8(bytes.get(..end).unwrap_or_default());
-        let head = head.map_err(|_| invalid("a head that is no text"))?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| invalid("no status"))?;
-        let header = |name: &str| {
-            let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-            fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+        let mut lines = [httparse::EMPTY_HEADER; MOST_LINES];
+        let mut head = httparse::Response::new(&mut lines);
+        let end = match head.parse(bytes).map_err(|why| invalid(&why.to_string()))? {
+            httparse::Status::Complete(end) => end,
+            httparse::Status::Partial => return Ok(None),
         };
-        let length = match (status, header("content-length")) {
+        let status = head.code.unwrap_or(0);
+        let (mut length, mut stays) = (None, true);
+        for line in head.headers.iter() {
+            if line.name.eq_ignore_ascii_case("content-length") {
+                let said = std::str::from_utf8(line.value).ok().and_then(|said| said.parse().ok());
+                length = Some(said.ok_or_else(|| invalid("an odd Content-Length"))?);
+            } else if line.name.eq_ignore_ascii_case("connection") {
+                stays = !line.value.eq_ignore_ascii_case(b"close");
+            }
+        }
+        let length = match (status, length) {
             (204 | 304, _) => 0,
-            (_, Some(length)) => length.parse().map_err(|_| invalid("an odd Content-Length"))?,
+            (_, Some(length)) => length,
             (_, None) => return Err(invalid("an answer without Content-Length")),
         };
-        let stays = !header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        Ok(Some(Self { status, whole: end + 4 + length, stays }))
+        Ok(Some(Self { status, whole: end + length, stays }))
     }
 }
 

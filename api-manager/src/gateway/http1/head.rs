@@ -5,6 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValu
 use http::{Method, Response, StatusCode, Version};
 
 use crate::gateway::headers::comes_back;
+use crate::gateway::spare::{self, Buffer};
 
 /// Lines of an answer's head, mostly and at most.
 const FEW_LINES: usize = 24;
@@ -54,7 +55,7 @@ pub enum End {
 
 /// The head of a request, written line by line.
 pub struct Writer {
-    text: Vec<u8>,
+    text: Buffer,
     /// Whether it has to be said that there is no body (RFC 9110, section 8.6).
     says_none: bool,
 }
@@ -71,7 +72,7 @@ impl Writer {
             return None;
         }
         let length = target.iter().map(|part| part.len()).sum::<usize>();
-        let mut text = Vec::with_capacity(MOST_HEADS + length);
+        let mut text = Buffer::with_room(MOST_HEADS + length);
         text.extend_from_slice(method.as_str().as_bytes());
         text.push(b' ');
         target.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
@@ -95,12 +96,12 @@ impl Writer {
 
     /// Ends it, with the length of the body where there is one.
     #[must_use]
-    pub fn end(mut self, length: Option<u64>) -> Bytes {
+    pub fn end(mut self, length: Option<u64>) -> Buffer {
         if let Some(length) = length.or_else(|| self.says_none.then_some(0)) {
             self.text.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
         }
         self.text.extend_from_slice(b"\r\n");
-        self.text.into()
+        self.text
     }
 }
 
@@ -158,10 +159,11 @@ fn parse<const LINES: usize>(read: &[u8], is_head: bool) -> Result<Option<Parsed
 /// The headers of a head: slices of one copy of it, which costs less than a copy of each value, and lets the connection
 /// keep its buffer. What is meant for this hop only is looked at here and goes no further (RFC 9110, section 7.6.1).
 fn headers(head: &[u8], lines: &[httparse::Header<'_>]) -> Result<(HeaderMap, Said), Malformed> {
+    // Of its own length: what is kept of an answer in the cache holds it.
     let copy = Bytes::copy_from_slice(head);
     let start = head.as_ptr().addr();
     // Room for what we add.
-    let mut headers = HeaderMap::with_capacity(lines.len() + 8);
+    let mut headers = spare::headers(lines.len() + 8);
     let mut said = Said::default();
     for line in lines {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Header)?;

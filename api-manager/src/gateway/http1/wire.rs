@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::SendError;
 use super::head::{self, Head, Malformed};
+use crate::gateway::spare::Buffer;
 use crate::gateway::uploads::Upload;
 
 /// What is read at once where little is expected, and where much is, in bytes.
@@ -45,7 +46,9 @@ pub enum Sent {
 
 /// A request on its way out.
 pub struct Sending {
-    head: Bytes,
+    head: Buffer,
+    /// How much of the head was taken.
+    head_sent: usize,
     piece: Bytes,
     upload: Option<Upload>,
     /// What the head has promised of the body and was not handed over yet, in bytes.
@@ -65,10 +68,11 @@ impl Wire {
     }
 
     /// Begins a request with this head; nothing is written before it is polled.
-    pub fn begin(&mut self, head: Bytes, upload: Upload) {
+    pub fn begin(&mut self, head: Buffer, upload: Upload) {
         let left = body_length(&upload);
         let upload = left.map(|_| upload);
-        self.resume(Some(Sending { head, piece: Bytes::new(), upload, left: left.unwrap_or(0) }));
+        let (piece, left) = (Bytes::new(), left.unwrap_or(0));
+        self.resume(Some(Sending { head, head_sent: 0, piece, upload, left }));
     }
 
     /// Begins a request that was taken back from another connection.
@@ -148,9 +152,9 @@ impl Wire {
             if sending.has_bytes() {
                 let io = Pin::new(&mut self.io);
                 let written = if sending.piece.is_empty() {
-                    ready!(io.poll_write(cx, &sending.head))
+                    ready!(io.poll_write(cx, sending.head_left()))
                 } else {
-                    let slices = [IoSlice::new(&sending.head), IoSlice::new(&sending.piece)];
+                    let slices = [IoSlice::new(sending.head_left()), IoSlice::new(&sending.piece)];
                     ready!(io.poll_write_vectored(cx, &slices))
                 };
                 let written = match written {
@@ -183,13 +187,17 @@ impl Wire {
 }
 
 impl Sending {
+    fn head_left(&self) -> &[u8] {
+        self.head.get(self.head_sent..).unwrap_or_default()
+    }
+
     fn has_bytes(&self) -> bool {
-        !self.head.is_empty() || !self.piece.is_empty()
+        !self.head_left().is_empty() || !self.piece.is_empty()
     }
 
     fn advance(&mut self, written: usize) {
-        let of_head = written.min(self.head.len());
-        self.head.advance(of_head);
+        let of_head = written.min(self.head_left().len());
+        self.head_sent += of_head;
         self.piece.advance((written - of_head).min(self.piece.len()));
     }
 

@@ -4,13 +4,13 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, Request, Uri, Version};
 use http_body_util::Full;
 
 use super::Inbound;
+use crate::gateway::spare;
 
 /// Lines of a head. One with more goes to hyper.
 const MOST_LINES: usize = 48;
@@ -67,7 +67,7 @@ fn take(bytes: &Bytes, end: usize, parsed: &httparse::Request<'_, '_>) -> Option
         return None;
     }
     let uri = Uri::from_maybe_shared(bytes.slice_ref(path.as_bytes())).ok()?;
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len() + OURS);
+    let mut headers = spare::headers(parsed.headers.len() + OURS);
     let mut said = Said { length: None, goes_on: true };
     for line in &*parsed.headers {
         let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;

@@ -9,6 +9,8 @@ use http::HeaderMap;
 use http_body::Body;
 use tokio::io::AsyncWrite;
 
+use crate::gateway::spare::Buffer;
+
 /// A piece that is no longer than this is copied behind what goes out before it, in bytes: to hand over several pieces
 /// costs the kernel more than it costs us to join so little.
 const SHORT: usize = 8 * 1_024;
@@ -22,7 +24,7 @@ const LINE: usize = 48;
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// What goes first.
-    pub buffer: Vec<u8>,
+    pub buffer: Buffer,
     /// Of the buffer.
     taken: usize,
     /// What goes after it.
@@ -36,7 +38,8 @@ impl Outbox {
     pub fn for_head<B: Body>(headers: &HeaderMap, body: &B) -> Self {
         let body = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
         let body = body.filter(|length| *length <= SHORT).unwrap_or(0);
-        Self { buffer: Vec::with_capacity(HEAD + headers.len() * LINE + body), ..Self::default() }
+        let buffer = Buffer::with_room(HEAD + headers.len() * LINE + body);
+        Self { buffer, ..Self::default() }
     }
 
     /// Adds a piece of a body.
