@@ -35,10 +35,7 @@ pub fn is_at_hand(body: &Theirs) -> bool {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// Its head did not come in time.
-    #[error("the backend did not answer in time")]
-    Late,
-    /// Our own client has none, or hyper's has one that is none to us.
+    /// Our own client has none, or hyper's has one that is none to us, or none in time.
     #[error(transparent)]
     Http1(#[from] SendError),
     /// hyper's has none.
@@ -111,7 +108,7 @@ async fn ask_hyper(
             }
             Ok(Answer { response: response.map(Either::Right), shows_its_end })
         }
-        () = late => Err(NoAnswer::Late),
+        () = late => Err(SendError::Late.into()),
     }
 }
 
@@ -120,7 +117,7 @@ impl NoAnswer {
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            Self::Late | Self::Http1(SendError::Late | SendError::Malformed(_)) => Failure::Final,
+            Self::Http1(SendError::Late | SendError::Malformed(_)) => Failure::Final,
             Self::Http1(SendError::Connect(_)) => Failure::Unsent,
             Self::Http1(SendError::Upload(_) | SendError::Unanswered(_)) => Failure::Unanswered,
             Self::Hyper(why) if why.is_connect() || connect_error(why).is_some() => Failure::Unsent,
@@ -137,7 +134,7 @@ impl NoAnswer {
     #[must_use]
     pub fn refusal(&self) -> Refusal {
         let connect = match self {
-            Self::Late | Self::Http1(SendError::Late) => return Refusal::BackendTimeout,
+            Self::Http1(SendError::Late) => return Refusal::BackendTimeout,
             Self::Http1(SendError::Connect(why)) => Some(why),
             Self::Http1(_) => None,
             Self::Hyper(why) => connect_error(why),
