@@ -10,7 +10,7 @@ mod wrk;
 #[cfg(test)]
 pub(crate) use generator::tests::{HELLO, server};
 pub use generator::{Flow, Opened, Pace};
-pub use message::{get, post_form};
+pub use message::{get, pick, post_form};
 pub use once::each_once;
 pub use wrk::{Tokens, Wrk};
 

@@ -17,6 +17,9 @@ pub struct Circumstances {
     pub rounds: usize,
     /// Seconds of load a turn.
     pub seconds: u64,
+    /// Whether the servers were built by [`optimised`](crate::optimised).
+    #[serde(default)]
+    pub optimised: bool,
     /// The processor's name.
     pub cpu: String,
     /// Its cores, as far as this process may use them.
@@ -44,6 +47,7 @@ impl Circumstances {
             commit: commit(root),
             rounds: 0,
             seconds: 0,
+            optimised: false,
             cpu: field(&processor, "model name"),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use benches::{limits, report, run::Run, scenarios};
+use benches::{limits, optimised, report, run::Run, scenarios};
 use clap::Parser;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +25,9 @@ struct Arguments {
     /// A folder of built servers; they are built in release where none is given.
     #[arg(long)]
     built: Option<PathBuf>,
+    /// Builds them as `cargo optimise` does.
+    #[arg(long, conflicts_with = "built")]
+    optimised: bool,
     /// Only lists the scenarios.
     #[arg(long)]
     list: bool,
@@ -97,7 +100,15 @@ async fn work(arguments: Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
 
-    let run = Run::prepare(arguments.rounds, arguments.seconds, arguments.built);
+    let built = if arguments.optimised { optimised::build().await.map(Some) } else { Ok(arguments.built) };
+    let built = match built {
+        Ok(built) => built,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let run = Run::prepare(arguments.rounds, arguments.seconds, built);
     for name in names {
         let Some(outcome) = scenarios::outcome(&name, &run).await else { continue };
         for verdict in &outcome.verdicts {

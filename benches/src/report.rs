@@ -125,10 +125,11 @@ fn circumstances(name: &str, of: &Circumstances) -> String {
     let versions: Vec<String> =
         of.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
-        "`cargo compare {name} --rounds {} --seconds {}`, {} at commit {}; {}, {} cores, {} GiB, Linux {}, {}, load average {} when \
+        "`cargo compare {name} --rounds {} --seconds {}{}`, {} at commit {}; {}, {} cores, {} GiB, Linux {}, {}, load average {} when \
          it began; {}.",
         of.rounds,
         of.seconds,
+        if of.optimised { " --optimised" } else { "" },
         of.taken_at,
         of.commit,
         of.cpu,

@@ -9,9 +9,13 @@ use shared_claims::clock::Clock;
 use tempfile::TempDir;
 
 use crate::load::{Flow, Load};
+use crate::optimised;
 use crate::process::Process;
 use crate::sample::{Comparison, Sample};
 use crate::turns::{self, Turns};
+
+/// The servers' names, of packages and of binaries.
+pub const SERVERS: [&str; 2] = ["identity-server", "api-manager"];
 
 /// How the scenarios are run. Scenarios take it by reference and ask it for nothing else.
 #[derive(Debug)]
@@ -68,7 +72,7 @@ impl Run {
     #[must_use]
     pub fn prepare(rounds: usize, seconds: u64, built: Option<PathBuf>) -> Self {
         let built = built.unwrap_or_else(build);
-        for binary in ["identity-server", "api-manager"] {
+        for binary in SERVERS {
             assert!(built.join(binary).is_file(), "{} has no {binary}", built.display());
         }
         let target = workspace().join("target");
@@ -92,6 +96,13 @@ impl Run {
         let path = self.work().join(name);
         std::fs::write(&path, content).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         path
+    }
+
+    /// Whether the servers are those of [`optimised`].
+    #[must_use]
+    pub fn is_optimised(&self) -> bool {
+        let folder = |path: &Path| path.canonicalize().ok();
+        folder(&self.built).is_some_and(|built| folder(&optimised::folder()).is_some_and(|of| of == built))
     }
 
     /// A command as it is shown: without the paths of this machine.

@@ -46,7 +46,9 @@ pub async fn outcome(name: &str, run: &Run) -> Option<Outcome> {
         "store" => Box::pin(store::run(run)).await,
         _ => return None,
     };
-    outcome.circumstances = Circumstances { rounds: run.rounds, seconds: run.seconds, ..circumstances };
+    let optimised = run.is_optimised();
+    outcome.circumstances =
+        Circumstances { rounds: run.rounds, seconds: run.seconds, optimised, ..circumstances };
     for command in &mut outcome.commands {
         *command = run.shown(command);
     }

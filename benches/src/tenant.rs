@@ -3,7 +3,7 @@
 use e2e::actors::{Administrator, Api, Application, Developer, JWT_BEARER, Publisher};
 use e2e::client::Http;
 use e2e::idp::{Idp, KeyKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared_claims::clock::Clock;
 
 use crate::server::Server;
@@ -61,9 +61,14 @@ impl Tenant {
         tenant
     }
 
-    /// Publishes one more API `/{context}/1.0` and subscribes the application to it.
+    /// Publishes one more API `/{context}/1.0` with `GET /*` and subscribes the application to it.
     pub async fn publishes(&self, context: &str, backend: &str) -> Api {
-        let members = json!({ "operations": [{ "method": "GET", "path": "/*" }], "tiers": [TIER] });
+        self.publishes_with(context, backend, &json!([{ "method": "GET", "path": "/*" }])).await
+    }
+
+    /// The same with other operations.
+    pub async fn publishes_with(&self, context: &str, backend: &str, operations: &Value) -> Api {
+        let members = json!({ "operations": operations, "tiers": [TIER] });
         let api = self.publisher.publishes_with(context, backend, &members).await;
         let body = json!({ "application_id": self.application.id, "api_id": api.id, "tier": TIER });
         let _ = self.developer.posts("subscriptions", &body).await.expect(201);

@@ -127,7 +127,7 @@ fn form_again(tenant: &Tenant) -> Flow {
     asks(Arc::new(vec![form(tenant, &tenant.assertion("somebody"))]), |number, _| number)
 }
 
-fn form(tenant: &Tenant, assertion: &str) -> Vec<u8> {
+pub(crate) fn form(tenant: &Tenant, assertion: &str) -> Vec<u8> {
     let application = &tenant.application;
     let form =
         format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");

@@ -15,7 +15,7 @@ pub const OURS: &str = "Countersign";
 /// Live tokens.
 const TOKENS: usize = 10_000;
 /// The path of every request.
-pub(super) const PATH: &str = "/measured/1.0/thing";
+pub(crate) const PATH: &str = "/measured/1.0/thing";
 
 /// Targets 1 and 2.
 pub async fn run(run: &Run) -> Outcome {

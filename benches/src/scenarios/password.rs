@@ -88,7 +88,7 @@ pub async fn run(run: &Run) -> Outcome {
     outcome
 }
 
-async fn sign_ins(identity: &Server) -> Flow {
+pub(crate) async fn sign_ins(identity: &Server) -> Flow {
     let (id, secret) = client(identity, "ES256", &["password"]).await;
     let schemas = ["urn:ietf:params:scim:schemas:core:2.0:User"];
     let user = json!({ "schemas": schemas, "userName": "alice", "password": PASSWORD });

@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::statistics::{Ratio, median};
 use crate::turns::{LONG_TURN, Turns};
 
-const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
+pub(crate) const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
 /// Target 6.
 pub async fn run(run: &Run) -> Outcome {
@@ -93,7 +93,7 @@ pub async fn run(run: &Run) -> Outcome {
 }
 
 /// Registers a client whose tokens are signed with that algorithm: its identifier and secret.
-pub(super) async fn client(server: &Server, algorithm: &str, grants: &[&str]) -> (String, String) {
+pub(crate) async fn client(server: &Server, algorithm: &str, grants: &[&str]) -> (String, String) {
     let body = json!({
         "client_name": algorithm, "grant_types": grants, "access_token_signed_response_alg": algorithm,
     });
@@ -104,6 +104,6 @@ pub(super) async fn client(server: &Server, algorithm: &str, grants: &[&str]) ->
 }
 
 /// The same request by 32 connections, flat out.
-pub(super) fn always(request: Vec<u8>) -> Flow {
+pub(crate) fn always(request: Vec<u8>) -> Flow {
     Flow::new(Pace::FlatOut, move |_| Some(request.clone())).connections(32)
 }
