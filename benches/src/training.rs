@@ -50,11 +50,12 @@ async fn manager(run: &Run) {
             Some(get(gateway::PATH, "localhost", pick(tokens, number)?))
         })
     };
-    let operations = json!([{ "method": "POST", "path": "/things/{id}" }]);
+    // Where the backend reads what it is sent; elsewhere it may end the connection under the next call.
+    let operations = json!([{ "method": "POST", "path": "/length/{id}" }]);
     let _ = tenant.publishes_with("posted", &backend.url(), &operations).await;
     let posts = {
         let live = live.clone();
-        Flow::new(Pace::FlatOut, move |number| Some(post("/posted/1.0/things/7", pick(&live, number)?)))
+        Flow::new(Pace::FlatOut, move |number| Some(post("/posted/1.0/length/7", pick(&live, number)?)))
     };
     for (origin, scheme) in [(&server.gateway_http, "plain"), (&server.gateway, "TLS")] {
         works(run, &format!("calls, {scheme}"), gets.on(origin)).await;
