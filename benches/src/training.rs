@@ -14,8 +14,8 @@ use crate::tenant::Tenant;
 
 /// Live tokens of the gateway's callers.
 const TOKENS: usize = 1_000;
-/// Exchanges of assertions that are signed with RSA.
-const EXCHANGES: usize = 4_000;
+/// Exchanges of assertions that are signed with RSA, for each second of other work.
+const EXCHANGES: usize = 1_300;
 /// One call in so many shows a token that nobody issued: more would wait for each other, for these are refused at a pace.
 const UNKNOWN: u64 = 500;
 
@@ -33,12 +33,13 @@ async fn manager(run: &Run) {
     let backend = Backend::start().await.expect("loopback can be listened on");
     let server = Server::api_manager(run, "training", &[]).await;
     let tenant = Tenant::settle_with(&server, &backend.url(), KeyKind::Rsa).await;
-    eprintln!("training: {EXCHANGES} exchanges");
-    let forms: Vec<Vec<u8>> = (0..EXCHANGES)
+    let exchanges = usize::try_from(run.seconds).unwrap_or(1) * EXCHANGES;
+    eprintln!("training: {exchanges} exchanges");
+    let forms: Vec<Vec<u8>> = (0..exchanges)
         .map(|number| exchange::form(&tenant, &tenant.assertion(&format!("person-{number}"))))
         .collect();
     let form = move |number: usize| forms.get(number).cloned().unwrap_or_default();
-    let failed = each_once(&server.rest, EXCHANGES, form).await;
+    let failed = each_once(&server.rest, exchanges, form).await;
     assert_eq!(failed, 0, "exchanges fail");
 
     let live = tenant.tokens(TOKENS).await;
@@ -100,4 +101,17 @@ async fn works(run: &Run, what: &str, load: Flow) {
     let done = Load::Flow(load).seconds(run.seconds).run().await;
     eprintln!("training: {what}: {} answers, {} refused", done.requests, done.failures);
     assert!(done.requests > 0 && done.failures * 20 < done.requests, "{what} fails");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn built_servers_do_all_of_the_work() {
+        let test = std::env::current_exe().unwrap();
+        // Cargo builds the binaries of packages that have integration tests, as the servers do.
+        let built = test.ancestors().nth(2).unwrap().to_owned();
+        train(&Run::prepare(1, 1, Some(built))).await;
+    }
 }
