@@ -6,7 +6,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# dev builds faster and runs slower; the tests of docker-compose.yml use it. optimised takes twice as long as release and runs
+# dev builds faster and runs slower; the tests of docker-compose.yml use it. optimised takes three times as long as release and runs
 # faster; the tool for it is the toolchain's, or Debian's.
 ARG PROFILE=release
 RUN case "$PROFILE" in \
