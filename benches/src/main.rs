@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use benches::{limits, optimised, report, run::Run, scenarios};
+use benches::run::{self, Run};
+use benches::{limits, optimised, report, scenarios};
 use clap::Parser;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +29,9 @@ struct Arguments {
     /// Builds them as `cargo optimise` does.
     #[arg(long, conflicts_with = "built")]
     optimised: bool,
+    /// Only builds the servers, and says where they are.
+    #[arg(long)]
+    build: bool,
     /// Only lists the scenarios.
     #[arg(long)]
     list: bool,
@@ -100,7 +104,11 @@ async fn work(arguments: Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
 
-    let built = if arguments.optimised { optimised::build().await.map(Some) } else { Ok(arguments.built) };
+    let built = match arguments.built {
+        Some(built) => Ok(built),
+        None if arguments.optimised => optimised::build().await,
+        None => Ok(run::build()),
+    };
     let built = match built {
         Ok(built) => built,
         Err(why) => {
@@ -108,6 +116,10 @@ async fn work(arguments: Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if arguments.build {
+        println!("{}", built.display());
+        return ExitCode::SUCCESS;
+    }
     let run = Run::prepare(arguments.rounds, arguments.seconds, built);
     for name in names {
         let Some(outcome) = scenarios::outcome(&name, &run).await else { continue };

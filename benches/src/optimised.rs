@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::run::{Run, SERVERS, workspace};
+use crate::run::{Run, SERVERS, building, workspace};
 use crate::training::train;
 
 /// Seconds of each kind of work.
@@ -44,7 +44,7 @@ pub async fn build() -> Result<PathBuf, String> {
     let built = cargo(&target, &format!("-Cprofile-generate={}", counts.display()))?;
     // What was counted of older servers has no place in it.
     let _ = std::fs::remove_dir_all(&counts);
-    train(&Run::prepare(1, SECONDS, Some(built))).await;
+    train(&Run::prepare(1, SECONDS, built)).await;
     let counted = std::fs::read_dir(&counts).map_or(0, Iterator::count);
     if counted < SERVERS.len() {
         return Err(format!("{counted} of {} servers have counted what they did", SERVERS.len()));
@@ -63,10 +63,8 @@ pub async fn build() -> Result<PathBuf, String> {
 /// Builds both in release with one more flag; where they are then. Build scripts and macros do without the flag.
 fn cargo(target: &Path, flag: &str) -> Result<PathBuf, String> {
     let host = host()?;
-    let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    command.current_dir(workspace()).args(["build", "--release", "--locked", "--target", &host]);
-    command.arg("--target-dir").arg(target.join("build"));
-    SERVERS.iter().for_each(|server| _ = command.args(["-p", server]));
+    let mut command = building();
+    command.args(["--target", &host]).arg("--target-dir").arg(target.join("build"));
     #[expect(clippy::disallowed_methods, reason = "what is Cargo's own is passed on to Cargo")]
     let given = |name: &str| std::env::var(name).ok();
     command.env(ENCODED, flags(given(ENCODED), given("RUSTFLAGS"), flag));

@@ -65,13 +65,12 @@ pub fn workspace() -> &'static Path {
 }
 
 impl Run {
-    /// Builds the servers in release, unless a folder of built ones is given.
+    /// A run of the servers in the folder `built`.
     ///
     /// # Panics
-    /// They do not build, or are not there.
+    /// They are not there.
     #[must_use]
-    pub fn prepare(rounds: usize, seconds: u64, built: Option<PathBuf>) -> Self {
-        let built = built.unwrap_or_else(build);
+    pub fn prepare(rounds: usize, seconds: u64, built: PathBuf) -> Self {
         for binary in SERVERS {
             assert!(built.join(binary).is_file(), "{} has no {binary}", built.display());
         }
@@ -191,13 +190,21 @@ impl Certificate {
     }
 }
 
-fn build() -> PathBuf {
+/// Builds the servers in release; the folder in which they are then.
+///
+/// # Panics
+/// They do not build.
+#[must_use]
+pub fn build() -> PathBuf {
     eprintln!("building the servers in release");
-    let cargo = option_env!("CARGO").unwrap_or("cargo");
-    let status = Command::new(cargo)
-        .current_dir(workspace())
-        .args(["build", "--release", "--locked", "-p", "identity-server", "-p", "api-manager"])
-        .status();
-    assert!(status.is_ok_and(|status| status.success()), "the servers do not build");
+    assert!(building().status().is_ok_and(|status| status.success()), "the servers do not build");
     workspace().join("target/release")
+}
+
+/// The command that builds them in release.
+pub(crate) fn building() -> Command {
+    let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    command.current_dir(workspace()).args(["build", "--release", "--locked"]);
+    SERVERS.iter().for_each(|server| _ = command.args(["-p", server]));
+    command
 }

@@ -112,6 +112,6 @@ mod tests {
         let test = std::env::current_exe().unwrap();
         // Cargo builds the binaries of packages that have integration tests, as the servers do.
         let built = test.ancestors().nth(2).unwrap().to_owned();
-        train(&Run::prepare(1, 1, Some(built))).await;
+        train(&Run::prepare(1, 1, built)).await;
     }
 }
