@@ -1,5 +1,7 @@
 //! What every request finds: the handles on all that lasts longer than it.
 
+use std::sync::Arc;
+
 use prometheus::IntCounterVec;
 use shared_claims::clock::Clock;
 use shared_server::administrator::Administrator;
@@ -21,7 +23,7 @@ pub struct App {
     /// What was read of clients a moment ago.
     pub facts: Facts,
     /// The signing keys.
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
     /// Opens and seals their private halves.
     pub master: MasterKey,
     /// Checks passwords.

@@ -64,7 +64,8 @@ async fn find(app: &App, id: ClientId, now: UnixTime) -> Result<Option<Arc<Clien
         return Ok(kept);
     }
     let facts = app.facts.clone();
-    Ok(app.database.look_up(move |db| read(&facts, db, id, now)).await?)
+    // In a box, for this comes once a second and not with every request.
+    Ok(Box::pin(app.database.look_up(move |db| read(&facts, db, id, now))).await?)
 }
 
 /// The client with this identifier: what was read of it a moment ago, or else what the database says.

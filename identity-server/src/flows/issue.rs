@@ -1,16 +1,17 @@
 //! Making tokens: what every grant ends with.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use shared_claims::clock::UnixTime;
 use shared_claims::opaque::OpaqueToken;
 use shared_claims::random;
 use shared_claims::scope::ScopeSet;
-use shared_claims::signature::Algorithm;
-use tokio::task::yield_now;
+use shared_claims::signature::{Algorithm, SignatureError};
 
 use super::{FlowError, keys};
 use crate::app::App;
-use crate::keys::KeyError;
+use crate::keys::{KeyError, together};
 
 /// What a client gets.
 pub struct Issued {
@@ -34,22 +35,19 @@ pub fn new_jti(now: UnixTime) -> String {
 ///
 /// # Errors
 /// [`FlowError::Keys`].
-pub async fn sign<C: Serialize>(
+pub async fn sign<C: Serialize + Send + 'static>(
     app: &App,
     algorithm: Algorithm,
-    claims: &C,
+    claims: C,
     now: UnixTime,
 ) -> Result<String, FlowError> {
-    // All that are ready on this thread come so far, then all sign, then all answer: the tables of a signature and the code of
-    // the rest take turns in the processor's caches once, and not once for each of them.
-    yield_now().await;
-    let signed = app.keys.sign(algorithm, claims, now);
-    yield_now().await;
-    match signed {
-        Err(KeyError::Missing(_)) => {
+    let keys = Arc::clone(&app.keys);
+    let work = together(move || (keys.sign(algorithm, &claims, now), claims));
+    match work.await.ok_or(KeyError::Signature(SignatureError::Failed))? {
+        (Err(KeyError::Missing(_)), claims) => {
             keys::ensure(app, algorithm, now).await?;
-            Ok(app.keys.sign(algorithm, claims, now)?)
+            Ok(app.keys.sign(algorithm, &claims, now)?)
         }
-        signed => Ok(signed?),
+        (signed, _) => Ok(signed?),
     }
 }
