@@ -72,8 +72,8 @@ impl UserName {
 /// The key of a name as somebody typed it; every text has one, so that unknown names cost what known ones do.
 #[must_use]
 pub fn key(text: &str) -> String {
-    // Twice: upper first folds letters such as ſ and ẞ that have no lower case of their own.
-    text.to_uppercase().to_lowercase()
+    // Upper in between folds letters such as ſ and ß, whose upper case has another lower case; lower first, for ẞ is ß there.
+    text.to_lowercase().to_uppercase().to_lowercase()
 }
 
 fn is_invisible(c: char) -> bool {
@@ -173,6 +173,15 @@ pub(crate) mod tests {
         let ended = User { sessions_ended_at: UnixTime(50), ..user("alice") };
         assert!(!ended.honours(UnixTime(49)) && ended.honours(UnixTime(50)));
         assert!(!User { active: false, ..user("alice") }.honours(UnixTime(60)));
+    }
+
+    #[test]
+    fn every_letters_key_is_its_own_key() {
+        for letter in '\0'..=char::MAX {
+            let once = key(&letter.to_string());
+            assert_eq!(key(&once), once, "{letter:?}");
+        }
+        assert_eq!([key("ẞ"), key("ß")], ["ss", "ss"]);
     }
 
     proptest! {
