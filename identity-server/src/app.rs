@@ -1,7 +1,5 @@
 //! What every request finds: the handles on all that lasts longer than it.
 
-use std::sync::Arc;
-
 use prometheus::IntCounterVec;
 use shared_claims::clock::Clock;
 use shared_server::administrator::Administrator;
@@ -23,7 +21,7 @@ pub struct App {
     /// What was read of clients a moment ago.
     pub facts: Facts,
     /// The signing keys.
-    pub keys: Arc<KeyRing>,
+    pub keys: KeyRing,
     /// Opens and seals their private halves.
     pub master: MasterKey,
     /// Checks passwords.

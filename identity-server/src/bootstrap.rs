@@ -116,7 +116,7 @@ pub async fn run(settings: Settings, clock: Clock) -> Result<Running, StartError
 
     let store = foundation.key_store(&settings);
     store.ensure_first(KeyKind::Rsa, now).await?;
-    let keys = Arc::new(store.open(now).await?);
+    let keys = store.open(now).await?;
     let hosts = [host_of(&settings.public_url).to_owned()];
     let tls = Tls::open(&settings.data_dir, &foundation.master, settings.tls.clone(), &hosts, now)?;
     let hashing = HashingPool::start(settings.hashing_threads)?;

@@ -2,11 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use diesel::RunQueryDsl;
+use diesel_migrations::MigrationHarness;
 use identity_server::domain::client::{AuthMethod, Client, ClientSettings, GrantType, MultiValued};
 use identity_server::domain::key::KeyRecord;
 use identity_server::domain::profile::{Contact, Profile};
 use identity_server::domain::refresh::{Family, RefreshRefused, RefreshToken, TokenState};
-use identity_server::domain::user::{User, UserId, UserName};
+use identity_server::domain::user::{User, UserId, UserName, key};
 use identity_server::flows::clients::new_client;
 use identity_server::storage::{
     MIGRATIONS, clients, refresh_tokens, revoked_tokens, sign_in_failures, signing_keys, users,
@@ -17,7 +19,7 @@ use shared_claims::scope::ScopeSet;
 use shared_claims::secret::{Digest, Secret};
 use shared_claims::signature::{Algorithm, KeyKind};
 use shared_server::administrator::Administrator;
-use shared_server::database::{Database, DatabaseUrl, StorageError};
+use shared_server::database::{AnyConnection, Database, DatabaseUrl, StorageError};
 use shared_server::hashing::HashingPool;
 use tempfile::TempDir;
 use test_support::{Stage, on_every_stage};
@@ -100,6 +102,44 @@ on_every_stage! {
         database.write(move |db| clients::insert(db, &written)).await.unwrap();
         let id = kept.id;
         assert_eq!(database.read(move |db| clients::find(db, id)).await.unwrap(), Some(kept));
+    }
+
+    async fn a_name_whose_key_was_folded_the_old_way_is_found_after_the_migration(stage: Stage) {
+        let (database, _dir) = open(stage).await;
+        let [folded, taken, keeps] = ["GROẞ", "Strasse", "STRAẞE"].map(user);
+        let (names, ids) = (["groß", "straße"], [&folded, &keeps].map(|user| user.id));
+        database
+            .write(move |db| {
+                users::insert(db, &taken)?;
+                for (mut user, key) in [folded, keeps].into_iter().zip(names) {
+                    // The old key could not be written by today's code.
+                    let (name, id) = (user.name, user.id);
+                    user.name = UserName::parse("other").unwrap();
+                    users::insert(db, &user)?;
+                    let set = "UPDATE users SET user_name = '{n}', user_name_key = '{k}' WHERE id = '{i}'";
+                    let set = set.replace("{n}", name.as_str()).replace("{k}", key).replace("{i}", &id.to_string());
+                    diesel::sql_query(set).execute(db)?;
+                }
+                match db {
+                    AnyConnection::Sqlite(sqlite) => {
+                        sqlite.revert_last_migration((MIGRATIONS.sqlite)()).unwrap();
+                        sqlite.run_pending_migrations((MIGRATIONS.sqlite)()).unwrap();
+                    }
+                    AnyConnection::Postgres(postgres) => {
+                        postgres.revert_last_migration((MIGRATIONS.postgres)()).unwrap();
+                        postgres.run_pending_migrations((MIGRATIONS.postgres)()).unwrap();
+                    }
+                }
+                Ok::<_, StorageError>(())
+            })
+            .await
+            .unwrap();
+        let found = async |name: &'static str| {
+            let found = database.read(move |db| users::find_by_key(db, &key(name))).await.unwrap();
+            found.map(|user| user.id)
+        };
+        assert_eq!((found("groß").await, found("GROẞ").await), (Some(ids[0]), Some(ids[0])));
+        assert!(found("STRAẞE").await.is_some_and(|id| id != ids[1]), "the name that was there first");
     }
 
     async fn of_parallel_changes_to_one_revision_one_wins(stage: Stage) {

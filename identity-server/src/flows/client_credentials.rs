@@ -22,7 +22,7 @@ pub async fn client_credentials(
     let scope = client.grant_to_itself(requested)?;
 
     let claims = app.issuer.application_claims(client, &scope, new_jti(now), now);
-    let access_token = sign(app, client.settings.signing_algorithm, claims, now).await?;
+    let access_token = sign(app, client.settings.signing_algorithm, &claims, now).await?;
 
     Ok(Issued { access_token, expires_in: client.settings.access_token_lifetime, refresh_token: None, scope })
 }

@@ -64,8 +64,7 @@ async fn find(app: &App, id: ClientId, now: UnixTime) -> Result<Option<Arc<Clien
         return Ok(kept);
     }
     let facts = app.facts.clone();
-    // In a box, for this comes once a second and not with every request.
-    Ok(Box::pin(app.database.look_up(move |db| read(&facts, db, id, now))).await?)
+    Ok(app.database.look_up(move |db| read(&facts, db, id, now)).await?)
 }
 
 /// The client with this identifier: what was read of it a moment ago, or else what the database says.

@@ -46,7 +46,7 @@ pub async fn password(
     let scope = client.grant_to_user(&grant.scope, &user)?;
     let jti = new_jti(now);
     let claims = app.issuer.user_claims(client, &user, &scope, jti.clone(), now);
-    let access_token = sign(app, client.settings.signing_algorithm, claims, now).await?;
+    let access_token = sign(app, client.settings.signing_algorithm, &claims, now).await?;
     let refresh = client.refreshes().then(|| first_token(client, &user, &scope, jti, now)).transpose()?;
     let (refresh_token, record) = refresh.unzip();
 

@@ -44,7 +44,7 @@ pub async fn refresh(
 
     let jti = new_jti(now);
     let claims = app.issuer.user_claims(client, &user, &scope, jti.clone(), now);
-    let access_token = sign(app, client.settings.signing_algorithm, claims, now).await?;
+    let access_token = sign(app, client.settings.signing_algorithm, &claims, now).await?;
     let refresh_token = OpaqueToken::generate()?;
     let successor = RefreshToken {
         digest: refresh_token.digest(),

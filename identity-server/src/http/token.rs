@@ -71,10 +71,9 @@ async fn issue(app: &App, request: OAuthRequest, now: UnixTime) -> Result<Issued
     let client = client_login(app, &request.client, now).await?;
 
     let issued: Result<Issued, FlowError> = match Grant::parse(&request)? {
-        // In boxes, lest every request carries the room that these would need.
-        Grant::Password(grant) => Box::pin(password(app, &client, grant, now)).await,
+        Grant::Password(grant) => password(app, &client, grant, now).await,
         Grant::ClientCredentials(scope) => client_credentials(app, &client, &scope, now).await,
-        Grant::Refresh { token, scope } => Box::pin(refresh(app, &client, token.expose(), &scope, now)).await,
+        Grant::Refresh { token, scope } => refresh(app, &client, token.expose(), &scope, now).await,
     };
     Ok(issued?)
 }
