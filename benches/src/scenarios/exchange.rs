@@ -151,8 +151,13 @@ pub(super) async fn exchanges(tenant: &Tenant, count: usize) -> Flow {
         let parts: Vec<_> = (0..threads).map(|first| scope.spawn(move || sign(first))).collect();
         parts.into_iter().flat_map(|part| part.join().expect("signing does not panic")).collect()
     });
+    each_in_turn(signed)
+}
+
+/// Each of these once, across turns and connections.
+fn each_in_turn(requests: Vec<Vec<u8>>) -> Flow {
     let next = AtomicUsize::new(0);
-    asks(Arc::new(signed), move |_, _| next.fetch_add(1, Ordering::Relaxed) as u64)
+    asks(Arc::new(requests), move |_, _| next.fetch_add(1, Ordering::Relaxed) as u64)
 }
 
 fn asks(requests: Arc<Vec<Vec<u8>>>, place: impl Fn(u64, usize) -> u64 + Send + Sync + 'static) -> Flow {
@@ -162,4 +167,18 @@ fn asks(requests: Arc<Vec<Vec<u8>>>, place: impl Fn(u64, usize) -> u64 + Send + 
         let request = requests.get(if only { 0 } else { place });
         Some(request.expect("there are more assertions than a server exchanges: see MOST").clone())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{HELLO, get, server};
+
+    #[tokio::test]
+    #[should_panic(expected = "there are more assertions than a server exchanges")]
+    async fn a_load_that_has_no_assertion_left_breaks_the_run_off() {
+        let two = vec![get("/", "x", "t"); 2];
+        let opened = each_in_turn(two).on(&server(HELLO, Duration::ZERO)).connections(1).open().await;
+        opened.turn(Duration::from_secs(60)).await;
+    }
 }
