@@ -2,9 +2,12 @@
 //!
 //! For tests only. A test written inside [`on_every_stage!`] runs once on each.
 
+mod migrations;
 mod postgres;
 
 use std::io::Write;
+
+pub use migrations::turn_back;
 
 /// A database system to run a test on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,9 @@ use api_manager::domain::grant::Grant;
 use api_manager::domain::ids::GrantId;
 use api_manager::domain::revocation::Revocation;
 use api_manager::storage::{grants, used_assertions};
-use diesel_migrations::MigrationHarness;
 use shared_claims::clock::UnixTime;
-use shared_server::database::{AnyConnection, StorageError};
-use test_support::on_every_stage;
+use shared_server::database::StorageError;
+use test_support::{on_every_stage, turn_back};
 
 use super::Store;
 use super::grants::{digest, grant};
@@ -37,19 +36,6 @@ async fn keeps(store: &Store, grants: &[Grant]) {
 
 async fn reads(store: &Store, id: GrantId) -> Option<Grant> {
     store.read(move |c| grants::find(c, id)).await
-}
-
-/// Undoes the newest migrations, back to the one that is named and with it.
-fn turn_back(connection: &mut AnyConnection, to: &str) -> Result<(), StorageError> {
-    loop {
-        let undone = match connection {
-            AnyConnection::Sqlite(sqlite) => sqlite.revert_last_migration((MIGRATIONS.sqlite)()),
-            AnyConnection::Postgres(postgres) => postgres.revert_last_migration((MIGRATIONS.postgres)()),
-        };
-        if undone.map_err(|why| StorageError::Fault(why.to_string()))?.to_string() == to {
-            return Ok(());
-        }
-    }
 }
 
 on_every_stage! {
@@ -90,7 +76,7 @@ on_every_stage! {
         let all = [one, two, bare];
         keeps(&store, &all).await;
 
-        store.write(|c| turn_back(c, "00000000000011")).await.unwrap();
+        store.write(|c| turn_back(c, MIGRATIONS, "00000000000011")).await.unwrap();
         for grant in &all {
             assert_eq!(reads(&store, grant.id).await.as_ref(), Some(grant));
         }
@@ -112,7 +98,7 @@ on_every_stage! {
             claims(place).await.unwrap();
         }
 
-        store.write(|c| turn_back(c, "00000000000012")).await.unwrap();
+        store.write(|c| turn_back(c, MIGRATIONS, "00000000000012")).await.unwrap();
         store.database.migrate(MIGRATIONS).unwrap();
         for place in 0..used.len() {
             assert_eq!(claims(place).await, Err(StorageError::Duplicate));
