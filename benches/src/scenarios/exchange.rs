@@ -124,7 +124,8 @@ async fn verifies(verifications: &Arc<Verifications>, lasts: Duration) -> Cost {
 
 /// One exchange's request again and again, for those who only read it.
 fn form_again(tenant: &Tenant) -> Flow {
-    asks(Arc::new(vec![form(tenant, &tenant.assertion("somebody"))]), |number, _| number)
+    let form = form(tenant, &tenant.assertion("somebody"));
+    Flow::new(Pace::FlatOut, move |_| Some(form.clone()))
 }
 
 pub(crate) fn form(tenant: &Tenant, assertion: &str) -> Vec<u8> {
@@ -157,14 +158,8 @@ pub(super) async fn exchanges(tenant: &Tenant, count: usize) -> Flow {
 /// Each of these once, across turns and connections.
 fn each_in_turn(requests: Vec<Vec<u8>>) -> Flow {
     let next = AtomicUsize::new(0);
-    asks(Arc::new(requests), move |_, _| next.fetch_add(1, Ordering::Relaxed) as u64)
-}
-
-fn asks(requests: Arc<Vec<Vec<u8>>>, place: impl Fn(u64, usize) -> u64 + Send + Sync + 'static) -> Flow {
-    let only = requests.len() == 1;
-    Flow::new(Pace::FlatOut, move |number| {
-        let place = usize::try_from(place(number, requests.len())).ok()?;
-        let request = requests.get(if only { 0 } else { place });
+    Flow::new(Pace::FlatOut, move |_| {
+        let request = requests.get(next.fetch_add(1, Ordering::Relaxed));
         Some(request.expect("there are more assertions than a server exchanges: see MOST").clone())
     })
 }
